@@ -1,0 +1,51 @@
+/**
+ * UTF-8 (RFC 3629) without the platform: the core has no TextEncoder, and commands are bytes in the Raft log.
+ * Lone surrogates become U+FFFD, as in the WHATWG encoding standard. Decoding is strict: malformed input is null.
+ */
+
+/** The bytes of `text`. */
+export function encodeUtf8(text: string): Uint8Array {
+  const out: number[] = [];
+  for (const ch of text) {
+    let c = ch.codePointAt(0) ?? 0;
+    if (c >= 0xd800 && c <= 0xdfff) c = 0xfffd;
+    if (c < 0x80) out.push(c);
+    else if (c < 0x800) out.push(0xc0 | (c >> 6), 0x80 | (c & 63));
+    else if (c < 0x10000) out.push(0xe0 | (c >> 12), 0x80 | ((c >> 6) & 63), 0x80 | (c & 63));
+    else out.push(0xf0 | (c >> 18), 0x80 | ((c >> 12) & 63), 0x80 | ((c >> 6) & 63), 0x80 | (c & 63));
+  }
+  return Uint8Array.from(out);
+}
+
+/** The text of `bytes`, or null if they are not well-formed UTF-8. */
+export function decodeUtf8(bytes: Uint8Array): string | null {
+  let text = "";
+  let i = 0;
+  while (i < bytes.length) {
+    const lead = bytes[i] ?? 0;
+    const extra =
+      lead < 0x80
+        ? 0
+        : lead >= 0xc2 && lead < 0xe0
+          ? 1
+          : (lead & 0xf0) === 0xe0
+            ? 2
+            : (lead & 0xf8) === 0xf0
+              ? 3
+              : -1;
+    if (extra < 0 || i + extra >= bytes.length + 0) {
+      if (extra !== 0) return null;
+    }
+    let c = extra === 0 ? lead : lead & (0x3f >> extra);
+    for (let k = 1; k <= extra; k++) {
+      const next = bytes[i + k] ?? 0;
+      if ((next & 0xc0) !== 0x80) return null;
+      c = (c << 6) | (next & 63);
+    }
+    const least = extra === 2 ? 0x800 : extra === 3 ? 0x10000 : 0;
+    if (c < least || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff)) return null;
+    text += String.fromCodePoint(c);
+    i += extra + 1;
+  }
+  return text;
+}

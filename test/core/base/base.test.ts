@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { crc32c } from "../../../src/core/base/crc32c.js";
+import { nextBelow, randomState } from "../../../src/core/base/random.js";
+import { decodeUtf8, encodeUtf8 } from "../../../src/core/base/utf8.js";
+
+test("CRC-32C agrees with the vectors of RFC 3720", () => {
+  assert.equal(crc32c(new Uint8Array(32)), 0x8a9136aa);
+  assert.equal(crc32c(new Uint8Array(32).fill(0xff)), 0x62a8ab43);
+  assert.equal(crc32c(Uint8Array.from({ length: 32 }, (_, i) => i)), 0x46dd794e);
+});
+
+test("UTF-8 agrees with the platform's encoder in both directions", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "binary" }), (text) => {
+      assert.deepEqual(encodeUtf8(text), new Uint8Array(new TextEncoder().encode(text)));
+    }),
+  );
+  fc.assert(
+    fc.property(fc.uint8Array(), (bytes) => {
+      let expected: string | null = null;
+      try {
+        expected = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+      } catch {
+        expected = null;
+      }
+      assert.equal(decodeUtf8(bytes), expected);
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test("one seed and purpose always draw the same numbers, another purpose draws others", () => {
+  const draw = (purpose: string) => {
+    const state = randomState(7, purpose);
+    return Array.from({ length: 8 }, () => nextBelow(state, 1000));
+  };
+  assert.deepEqual(draw("timeout"), draw("timeout"));
+  assert.notDeepEqual(draw("timeout"), draw("jitter"));
+});
