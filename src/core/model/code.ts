@@ -1,0 +1,25 @@
+/**
+ * The closed list of codes with which a witness refuses a request. Stable: programs branch on them, people look them up
+ * in docs/errors.md, and a test compares the two. Each line says what it means; gRPC status is mapped in one place
+ * (drivers/server/grpc-status.ts).
+ */
+export const REFUSAL_CODES = {
+  no_leader: "no leader is known; nothing was done",
+  not_leader: "another witness leads; nothing was done",
+  unknown_outcome: "the leader was lost before it answered; the request may have been decided",
+  not_ready:
+    "the leader has not yet applied what came before it, or no configuration is replicated; nothing was done",
+  unknown_group: "no group of that name is configured",
+  unknown_site: "the group has no site of that name",
+  unknown_witness: "no witness of that name is configured",
+  already_primary: "the site is primary already",
+  plan_running: "a plan of the group is running; wait for it to end",
+  not_eligible: "the site is not up and stable in the majority's view",
+  not_held: "the group is not on hold",
+  invalid: "a field of the request is out of range",
+  busy: "too many requests or proposals are waiting; try again",
+  recovering: "this witness lost durable log and rebuilds it; ask another one",
+  stopping: "this witness is stopping; ask another one",
+} as const satisfies Record<string, string>;
+
+export type RefusalCode = keyof typeof REFUSAL_CODES;

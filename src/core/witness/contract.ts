@@ -1,0 +1,96 @@
+/**
+ * The whole contract between the core and the world: two closed unions, `Input` and `Effect`.
+ *
+ * The runtime hands in one input at a time and performs the effects in order. Nothing else passes the wall. What must
+ * wait for durability stands in the `then` of its `persist`, so that a driver cannot send it early by mistake.
+ */
+import type { LogIndex, SiteId, Term, WitnessId } from "../base/ids.js";
+import type { AdminRequest, AdminResponse, WriteRequest } from "../model/admin.js";
+import type { GroupConfig, ProbeSpec, TargetKey } from "../model/config.js";
+import type { ProbeResult, View } from "../model/observation.js";
+import type { AuditRecord, Plan, StepKey, StepOutcome } from "../model/state.js";
+import type { Entry, HardState, Message } from "../raft/types.js";
+
+/** What one witness sends to another, one way; none of it waits for an answer on the wire. */
+export type PeerMessage =
+  | { readonly kind: "raft"; readonly message: Message }
+  | { readonly kind: "view"; readonly view: View }
+  /** A write that a client brought to a follower. `request` is unique across witnesses and lives. */
+  | { readonly kind: "forward"; readonly request: string; readonly write: WriteRequest }
+  | { readonly kind: "forwarded"; readonly request: string; readonly response: AdminResponse };
+
+export type Input =
+  /** First input of a life: what the disk held. */
+  | {
+      readonly kind: "restored";
+      readonly hardState: HardState;
+      readonly entries: readonly Entry[];
+      readonly recovering: { readonly ackedIndex: LogIndex; readonly term: Term } | null;
+    }
+  /** Time: monotonic ms of this process, and wall ms for people. At least one a `tickMs`. */
+  | { readonly kind: "tick"; readonly monoMs: number; readonly wallMs: number }
+  | { readonly kind: "message"; readonly from: WitnessId; readonly message: PeerMessage }
+  | { readonly kind: "persisted"; readonly write: number }
+  | {
+      readonly kind: "probed";
+      readonly target: TargetKey;
+      readonly probe: number;
+      readonly result: ProbeResult;
+    }
+  | { readonly kind: "actuated"; readonly key: StepKey; readonly outcome: StepOutcome }
+  | { readonly kind: "request"; readonly id: string; readonly request: AdminRequest }
+  /** The client went away: its answer is not wanted any more. */
+  | { readonly kind: "abandoned"; readonly id: string }
+  /** The process was asked to stop: a leader hands over first. Answered by `halt`. */
+  | { readonly kind: "stop" };
+
+export type Effect =
+  /** Write durably, in order; then send `then` and hand in `persisted`. */
+  | {
+      readonly kind: "persist";
+      readonly write: number;
+      readonly hardState: HardState | null;
+      readonly entries: readonly Entry[];
+      readonly then: readonly { readonly to: WitnessId; readonly message: PeerMessage }[];
+    }
+  /** `urgent`: heartbeats, votes, acknowledgements, views: small, over every connection. */
+  | {
+      readonly kind: "send";
+      readonly to: WitnessId;
+      readonly message: PeerMessage;
+      readonly urgent: boolean;
+    }
+  | {
+      readonly kind: "probe";
+      readonly target: TargetKey;
+      readonly probe: number;
+      readonly spec: ProbeSpec;
+      readonly timeoutMs: number;
+    }
+  /** Run a step of a plan; its end comes back as `actuated`. */
+  | {
+      readonly kind: "actuate";
+      readonly key: StepKey;
+      readonly plan: Plan;
+      readonly group: GroupConfig;
+      /** The longest that it may take, retries inside included. */
+      readonly deadlineMs: number;
+    }
+  /** This witness leads no longer: stop what still runs for that key, as far as it can be stopped. */
+  | { readonly kind: "cancel"; readonly key: StepKey }
+  | { readonly kind: "reply"; readonly id: string; readonly response: AdminResponse }
+  | { readonly kind: "publish"; readonly event: PublishedEvent }
+  /** Stop the process with that exit code, after what was persisted before is durable. */
+  | { readonly kind: "halt"; readonly code: number; readonly reason: string };
+
+export type PublishedEvent =
+  | { readonly kind: "audit"; readonly record: AuditRecord }
+  | {
+      readonly kind: "role";
+      readonly term: Term;
+      readonly role: string;
+      readonly leader: WitnessId | null;
+    }
+  /** The group's names point elsewhere now. */
+  | { readonly kind: "routed"; readonly group: string; readonly site: SiteId }
+  | { readonly kind: "warning"; readonly code: string; readonly message: string };
