@@ -1,0 +1,181 @@
+/**
+ * The storage on a healthy disk: what was acknowledged comes back, byte for byte, whatever the order of appends, truncations
+ * and restarts; and what Raft forbids is refused at this last door.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { InvariantError } from "../../../src/core/base/assert.js";
+import type { Entry, HardState } from "../../../src/core/raft/types.js";
+import { entries, entry, hardState, open, privateDirectory, readBack } from "./disk.js";
+
+test("a new directory is fresh once, and keeps its disk id", async (t) => {
+  const directory = `${privateDirectory(t)}/data`;
+  const first = await readBack(directory);
+  assert.deepEqual(
+    [first.fresh, first.entries, first.hardState, first.recovering],
+    [true, [], hardState(0, 0, 0), null],
+  );
+  const second = await readBack(directory);
+  assert.equal(second.fresh, false);
+  assert.equal(second.diskId, first.diskId);
+});
+
+test("entries of every type and size and the hard state come back byte for byte", async (t) => {
+  const directory = privateDirectory(t);
+  const { storage } = await open(directory);
+  const large = Uint8Array.from({ length: 300_000 }, (_, i) => i * 7);
+  const log: Entry[] = [
+    { ...entry(1, 1), data: new Uint8Array(0) },
+    { ...entry(2, 1), type: "EntryConfChange" },
+    { ...entry(3, 2), type: "EntryConfChangeV2" },
+    { ...entry(4, 7), data: large },
+  ];
+  await storage.append({ hardState: hardState(7, 2, 0), entries: log });
+  await storage.append({ hardState: hardState(7, 2, 3), entries: [] });
+  await storage.close();
+  const restored = await readBack(directory);
+  assert.deepEqual(restored.entries, log);
+  assert.deepEqual(restored.hardState, hardState(7, 2, 3));
+  assert.equal(restored.recovering, null);
+  assert.deepEqual(restored.notices, []);
+});
+
+test("an overwritten suffix does not come back after a restart, nor its longer tail", async (t) => {
+  const directory = privateDirectory(t);
+  let { storage } = await open(directory);
+  await storage.append({ hardState: hardState(1, 1, 2), entries: entries(1, 9, 1) });
+  await storage.append({ hardState: hardState(2, 0, 2), entries: [entry(4, 2)] });
+  await storage.close();
+  assert.deepEqual((await readBack(directory)).entries, [...entries(1, 3, 1), entry(4, 2)]);
+  // Again after the restart, when the hashes come from the disk and not from the appends.
+  ({ storage } = await open(directory));
+  await storage.append({ hardState: hardState(3, 0, 3), entries: [entry(4, 3), entry(5, 3)] });
+  await storage.close();
+  const restored = await readBack(directory);
+  assert.deepEqual(restored.entries, [...entries(1, 3, 1), entry(4, 3), entry(5, 3)]);
+  assert.equal(restored.recovering, null);
+});
+
+test("appends handed in together share writes, complete in order, and the last one wins", async (t) => {
+  const directory = privateDirectory(t);
+  const { storage } = await open(directory);
+  const completed: number[] = [];
+  await Promise.all(
+    Array.from({ length: 200 }, async (_, i) => {
+      // Each one overwrites index 2 and the tail of the one before it: any reordering shows.
+      const write = {
+        hardState: hardState(i + 1, 1, 0),
+        entries: i === 0 ? entries(1, 5, 1) : entries(2, 2 + (i % 5), i + 1),
+      };
+      await storage.append(write);
+      completed.push(i);
+    }),
+  );
+  assert.deepEqual(
+    completed,
+    Array.from({ length: 200 }, (_, i) => i),
+  );
+  const { writes, batches, pendingSinceMs } = storage.stats;
+  assert.equal(writes, 200);
+  assert.ok(batches < 20, `200 appends took ${batches} writes`);
+  assert.equal(pendingSinceMs, null);
+  await storage.close();
+  const restored = await readBack(directory);
+  assert.deepEqual(restored.entries, [entry(1, 1), ...entries(2, 2 + (199 % 5), 200)]);
+  assert.deepEqual(restored.hardState, hardState(200, 1, 0));
+});
+
+test("close finishes what was handed in and refuses what comes later", async (t) => {
+  const directory = privateDirectory(t);
+  const { storage } = await open(directory);
+  const handedIn = storage.append({ hardState: hardState(1, 1, 0), entries: entries(1, 3, 1) });
+  assert.ok((storage.stats.pendingSinceMs ?? -1) >= 0, "an append is pending");
+  const closing = storage.close();
+  await assert.rejects(storage.append({ hardState: null, entries: [entry(4, 1)] }), {
+    code: "STORAGE_CLOSED",
+  });
+  await handedIn;
+  await closing;
+  assert.deepEqual((await readBack(directory)).entries, entries(1, 3, 1));
+});
+
+test("what Raft forbids never reaches the disk: a gap, an older term, another vote, a cut below commit", async (t) => {
+  const forbidden: readonly (readonly [string, HardState | null, readonly Entry[]])[] = [
+    ["a gap", null, [entry(7, 3)]],
+    ["a gap inside", null, [entry(6, 3), entry(8, 3)]],
+    ["a lower term in the log", null, [entry(6, 2)]],
+    ["a lower term", hardState(2, 0, 3), []],
+    ["another vote in the term", hardState(3, 2, 3), []],
+    ["a lower commit", hardState(4, 0, 2), []],
+    ["a commit past the end", hardState(3, 1, 6), []],
+    ["a committed entry overwritten", null, [entry(3, 4)]],
+    ["a log cut below commit", null, [entry(2, 3)]],
+  ];
+  for (const [what, state, log] of forbidden) {
+    const directory = privateDirectory(t, "fast");
+    const { storage } = await open(directory);
+    await storage.append({ hardState: hardState(3, 1, 3), entries: entries(1, 5, 3) });
+    await assert.rejects(storage.append({ hardState: state, entries: log }), InvariantError, what);
+    const later = storage.append({ hardState: null, entries: [entry(6, 3)] });
+    await assert.rejects(later, { code: "STORAGE_CLOSED" }, `${what}: nothing may follow`);
+    await storage.close();
+    const restored = await readBack(directory);
+    assert.deepEqual([restored.entries, restored.hardState], [entries(1, 5, 3), hardState(3, 1, 3)], what);
+  }
+});
+
+test("any sequence of appends, overwrites and restarts equals a plain array", async (t) => {
+  const step = fc.oneof(
+    {
+      weight: 6,
+      arbitrary: fc.record({ kind: fc.constant("append" as const), back: fc.nat(4), count: fc.nat(5) }),
+    },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant("commit" as const), share: fc.nat(100) }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({ kind: fc.constant("burst" as const), count: fc.integer({ min: 2, max: 8 }) }),
+    },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant("reopen" as const) }) },
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
+      const directory = privateDirectory(t, "fast");
+      let { storage } = await open(directory);
+      let model: Entry[] = [];
+      let state = hardState(0, 0, 0);
+      let inTerm = 0;
+      const appendOne = (back: number, count: number): Promise<void> => {
+        inTerm++;
+        const from = Math.max(state.commit + 1, model.length + 1 - back);
+        const added = entries(from, from + count - 1, inTerm);
+        if (count > 0) model = [...model.slice(0, from - 1), ...added];
+        state = hardState(inTerm, inTerm % 3, state.commit);
+        return storage.append({ hardState: state, entries: added });
+      };
+      for (const each of steps) {
+        if (each.kind === "append") await appendOne(each.back, each.count);
+        else if (each.kind === "burst") {
+          await Promise.all(Array.from({ length: each.count }, (_, i) => appendOne(i % 3, 1 + (i % 2))));
+        } else if (each.kind === "commit") {
+          const commit = Math.max(state.commit, Math.floor((model.length * each.share) / 100));
+          state = hardState(state.term, state.vote, commit);
+          await storage.append({ hardState: state, entries: [] });
+        } else {
+          await storage.close();
+          const opened = await open(directory);
+          storage = opened.storage;
+          assert.equal(opened.restored.recovering, null);
+          assert.deepEqual(opened.restored.entries, model);
+          assert.deepEqual(opened.restored.hardState, state);
+        }
+      }
+      await storage.close();
+      const restored = await readBack(directory);
+      assert.equal(restored.recovering, null);
+      assert.deepEqual(restored.entries, model);
+      assert.deepEqual(restored.hardState, state);
+    }),
+    { numRuns: 60 },
+  );
+});
