@@ -169,9 +169,7 @@ export function encodeMessage(message: DnsMessage): Buffer {
 }
 
 /** Reads the id of whatever came in, even when the rest is garbage; null when it is shorter than a header. */
-export function peekHeader(
-  bytes: Buffer,
-): {
+export function peekHeader(bytes: Buffer): {
   readonly id: number;
   readonly isResponse: boolean;
   readonly opcode: number;

@@ -6,7 +6,7 @@
  */
 import { openTcp, openUdp, UDP_MAX_BYTES } from "./channel.js";
 import { Deadline, parseEndpoint } from "./endpoint.js";
-import { DnsError, DnsFormatError } from "./error.js";
+import { DnsFormatError } from "./error.js";
 import { ask } from "./exchange.js";
 import { type DnsMessage, EMPTY_MESSAGE, fullRcode, optRecord, type ResourceRecord } from "./message.js";
 import { canonicalName } from "./name.js";
@@ -125,9 +125,4 @@ export async function queryDns(
   } finally {
     channel.close();
   }
-}
-
-/** True for errors that say "no answer", as opposed to mistakes of the caller. */
-export function isNoAnswer(error: unknown): error is DnsError {
-  return error instanceof DnsError;
 }
