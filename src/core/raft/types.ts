@@ -93,3 +93,83 @@ export interface ReadState {
   readonly index: LogIndex;
   readonly context: Uint8Array;
 }
+
+/**
+ * Work for the caller, in this order: write `hardState` and `entries` (synced when `mustSync`), send `messages`, apply `committedEntries`.
+ * With asynchronous storage writes the first and the last stand in `messages` too, as MsgStorageAppend and MsgStorageApply with
+ * their responses; `entries`, `hardState` and `committedEntries` are then for reading only.
+ * Invariant: nothing in here is changed later by the core.
+ */
+export interface Ready {
+  /** Null when unchanged since the last Ready. */
+  readonly softState: SoftState | null;
+  /** Null when unchanged since the last Ready. */
+  readonly hardState: HardState | null;
+  readonly readStates: readonly ReadState[];
+  readonly entries: readonly Entry[];
+  readonly committedEntries: readonly Entry[];
+  readonly messages: readonly Message[];
+  /** True when `hardState` or `entries` hold a promise (term, vote, log); false when only `commit` moved, which may be lost. */
+  readonly mustSync: boolean;
+}
+
+/** How a leader feeds one peer; a snapshot in flight will be a third way. */
+export type ProgressStateType = "StateProbe" | "StateReplicate" | "StateSnapshot";
+
+/** What a leader knows of one member. */
+export interface ProgressStatus {
+  readonly id: NodeId;
+  readonly match: LogIndex;
+  readonly next: LogIndex;
+  readonly state: ProgressStateType;
+  readonly recentActive: boolean;
+  readonly paused: boolean;
+  readonly inflight: number;
+  readonly inflightFull: boolean;
+  readonly isLearner: boolean;
+  /** The member says that it lost durable log and rebuilds it. */
+  readonly recovering: boolean;
+}
+
+/** One member, as it sees itself. */
+export interface Status {
+  readonly id: NodeId;
+  readonly term: Term;
+  readonly vote: NodeId;
+  readonly commit: LogIndex;
+  readonly applied: LogIndex;
+  readonly lastIndex: LogIndex;
+  readonly lead: NodeId;
+  readonly state: StateType;
+  readonly leadTransferee: NodeId;
+  readonly voters: readonly NodeId[];
+  readonly learners: readonly NodeId[];
+  /** Sorted by id; empty unless this member leads. */
+  readonly progress: readonly ProgressStatus[];
+  /** Not null while this member neither votes nor campaigns because it lost durable log. */
+  readonly recovering: Recovering | null;
+  /** Messages that no correct member of this cluster could have sent, and the last such; 0 and null in a healthy cluster. */
+  readonly anomalyCount: number;
+  readonly lastAnomaly: string | null;
+}
+
+/** What a member that lost durable log may have promised before the loss. */
+export interface Recovering {
+  /** No entry past this index was ever acknowledged. */
+  readonly ackedIndex: LogIndex;
+  /** No vote or acknowledgement was ever given in a later term. */
+  readonly term: Term;
+}
+
+/** What became of a message handed to `step`. Only `stepped` means that it was looked at; none of them is an error of the caller. */
+export type StepOutcome =
+  | "stepped"
+  /** A proposal that found no leader, a leader that hands over, or a full log. */
+  | "proposal_dropped"
+  /** An answer from somebody that is no member. */
+  | "peer_not_found"
+  /** A storage message that does not come from this member's own storage. */
+  | "stray_local_message"
+  /** For another member. */
+  | "foreign"
+  | "malformed";

@@ -1,0 +1,161 @@
+/**
+ * The door of the consensus room: Raft (Ongaro and Ousterhout 2014; Ongaro's dissertation) over opaque bytes, in the shape of etcd's RawNode.
+ *
+ * Synchronous and pure: ticks and messages in, `Ready` out, no I/O, no clock, no promise. The caller writes what `Ready` says, sends what it
+ * says, applies what it says, and in that order; with asynchronous storage writes the order is data (types.ts), and several writes
+ * may be under way while the leader already sends its appends. Equal seeds and inputs give equal outputs.
+ *
+ * Not here yet, with their places kept: snapshots (`base` of the log, StateSnapshot) and changes of the membership (joint quorums, learners).
+ */
+
+import { assert } from "../base/assert.js";
+import { type LogIndex, NO_NODE, type NodeId, type Term } from "../base/ids.js";
+import type { RaftConfig } from "./config.js";
+import { hup } from "./election.js";
+import { Member } from "./member.js";
+import { message, ZERO_INDEX, ZERO_TERM } from "./messages.js";
+import { acceptReady, buildReady, hasReady, type Shown } from "./ready.js";
+import { statusOf } from "./status.js";
+import { step } from "./step.js";
+import { tick } from "./tick.js";
+import type { Message, Ready, Status, StepOutcome } from "./types.js";
+import { LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD } from "./types.js";
+
+export type { RaftConfig, RaftStorageState } from "./config.js";
+export type {
+  Entry,
+  EntryType,
+  HardState,
+  Message,
+  MessageType,
+  ProgressStateType,
+  ProgressStatus,
+  ReadState,
+  Ready,
+  Recovering,
+  SoftState,
+  StateType,
+  Status,
+  StepOutcome,
+} from "./types.js";
+export { LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, message };
+
+/** What became of a proposal. Accepted is not committed: it may still be overwritten by another leader's entry. */
+export type ProposeResult =
+  | { readonly kind: "accepted"; readonly index: LogIndex; readonly term: Term }
+  | {
+      readonly kind: "refused";
+      readonly code: "not_leader" | "no_leader" | "transferring" | "uncommitted_limit";
+      /** Whom to ask instead; 0 when unknown. */
+      readonly lead: NodeId;
+    };
+
+/** One member of the cluster. Each method leaves the local invariants true or throws `InvariantError`. */
+export class RawNode {
+  readonly #member: Member;
+  readonly #shown: Shown;
+
+  constructor(config: RaftConfig) {
+    this.#member = new Member(config);
+    this.#shown = {
+      softState: this.#member.softState(),
+      hardState: this.#member.hardState(),
+      awaited: null,
+      onAdvance: [],
+    };
+  }
+
+  /** One tick of the caller's clock. */
+  tick(): void {
+    tick(this.#member);
+    this.#member.check();
+  }
+
+  /** A message from a peer, or from this member's own storage. Never throws on stale, doubled, foreign or malformed ones. */
+  step(m: Message): StepOutcome {
+    const outcome = step(this.#member, m);
+    this.#member.check();
+    return outcome;
+  }
+
+  /** Stands for election now, as if the election timer had run out. */
+  campaign(): void {
+    hup(this.#member, this.#member.settings.preVote ? "pre-election" : "election");
+    this.#member.check();
+  }
+
+  /** Proposes `data` (copied) for the log. Only the leader accepts; followers name it. */
+  propose(data: Uint8Array): ProposeResult {
+    const r = this.#member;
+    const { lead } = r;
+    if (r.state !== "StateLeader")
+      return { kind: "refused", code: lead === NO_NODE ? "no_leader" : "not_leader", lead };
+    if (r.leadTransferee !== NO_NODE)
+      return { kind: "refused", code: "transferring", lead: r.leadTransferee };
+    const entry = { type: "EntryNormal", data: data.slice(), term: ZERO_TERM, index: ZERO_INDEX } as const;
+    const outcome = step(r, message({ type: "MsgProp", from: r.id, to: r.id, entries: [entry] }));
+    r.check();
+    if (outcome !== "stepped") return { kind: "refused", code: "uncommitted_limit", lead };
+    return { kind: "accepted", index: r.log.lastIndex, term: r.term };
+  }
+
+  /**
+   * Asks from which applied index on the state may be read for `context` (copied). The answer is a `ReadState` of a later Ready; there is none
+   * when there is no leader or it changes, so the caller keeps a timeout and asks again.
+   */
+  readIndex(context: Uint8Array): void {
+    const { id } = this.#member;
+    this.step(message({ type: "MsgReadIndex", from: id, to: id, context: context.slice() }));
+  }
+
+  /** Asks the leader (this member, or the one that it follows) to hand over to `to`. May fail in silence; see `status().leadTransferee`. */
+  transferLeader(to: NodeId): void {
+    this.step(message({ type: "MsgTransferLeader", from: to, to: this.#member.id }));
+  }
+
+  /** A follower gives up its leader without campaigning, so that it may vote for another at once. */
+  forgetLeader(): void {
+    const { id } = this.#member;
+    this.step(message({ type: "MsgForgetLeader", from: id, to: id }));
+  }
+
+  /** The transport could not deliver to `id`: appends in flight are likely lost, so go back to probing. */
+  reportUnreachable(id: NodeId): void {
+    const r = this.#member;
+    const progress = r.state === "StateLeader" && id !== r.id ? r.tracker.progress(id) : undefined;
+    if (progress?.state === "StateReplicate") progress.becomeProbe();
+    r.check();
+  }
+
+  /** True when `ready` has something to say. */
+  hasReady(): boolean {
+    return hasReady(this.#member, this.#shown);
+  }
+
+  /** Takes out all work that waits. Without asynchronous storage writes, `advance` must follow before the next call. */
+  ready(): Ready {
+    const ready = buildReady(this.#member, this.#shown);
+    acceptReady(this.#member, this.#shown, ready);
+    this.#member.check();
+    return ready;
+  }
+
+  /** All of `ready`, the last one, is written, sent and applied. Only without asynchronous storage writes. */
+  advance(ready: Ready): void {
+    assert(!this.#member.settings.asyncStorageWrites, "advance does not go with asynchronous storage writes");
+    assert(ready === this.#shown.awaited, "advance is for the last Ready, once");
+    this.#shown.awaited = null;
+    for (const m of this.#shown.onAdvance.splice(0)) step(this.#member, m);
+    this.#member.check();
+  }
+
+  /** Sets the current election timeout, in ticks, until it is next drawn; for scenarios, which want to say who campaigns first. */
+  setRandomizedElectionTimeout(ticks: number): void {
+    this.#member.setRandomizedElectionTimeout(ticks);
+  }
+
+  /** This member as it sees itself now. */
+  status(): Status {
+    return statusOf(this.#member);
+  }
+}

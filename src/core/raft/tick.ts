@@ -1,0 +1,41 @@
+/**
+ * The passing of time, in ticks: election timeouts, heartbeats, and the leader's check that a quorum still answers.
+ */
+import { NO_NODE } from "../base/ids.js";
+import { hup } from "./election.js";
+import type { Member } from "./member.js";
+import { broadcastHeartbeat } from "./replication.js";
+
+/** One tick. */
+export function tick(r: Member): void {
+  if (r.state === "StateLeader") tickLeader(r);
+  else tickOthers(r);
+}
+
+function tickOthers(r: Member): void {
+  r.electionElapsed++;
+  if (!r.promotable || r.electionElapsed < r.randomizedElectionTimeout) return;
+  r.electionElapsed = 0;
+  hup(r, r.settings.preVote ? "pre-election" : "election");
+}
+
+function tickLeader(r: Member): void {
+  r.heartbeatElapsed++;
+  r.electionElapsed++;
+  if (r.electionElapsed >= r.settings.electionTick) {
+    r.electionElapsed = 0;
+    if (r.settings.checkQuorum) checkQuorum(r);
+    // A transfer that did not succeed within an election timeout is given up, and proposals are taken again.
+    r.leadTransferee = NO_NODE;
+  }
+  if (r.state !== "StateLeader" || r.heartbeatElapsed < r.settings.heartbeatTick) return;
+  r.heartbeatElapsed = 0;
+  broadcastHeartbeat(r);
+}
+
+/** A leader that no quorum answers steps down: it could commit nothing, and others may have elected a better one. */
+function checkQuorum(r: Member): void {
+  const active = r.tracker.quorumActive();
+  if (!active) r.becomeFollower(r.term, NO_NODE);
+  r.tracker.resetActive(r.id);
+}
