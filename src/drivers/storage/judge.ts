@@ -29,7 +29,7 @@
 import { type LogIndex, logIndex, NO_NODE, term } from "../../core/base/ids.js";
 import type { Entry, HardState } from "../../core/raft/types.js";
 import { equalBytes } from "./bytes.js";
-import { decodeEntry, hashEntry } from "./entry-codec.js";
+import { decodeEntry, decodeEntryKey, hashEntry } from "./entry-codec.js";
 import { checkIdentity, type DiskIdentity, decodeIdentity } from "./identity.js";
 import type { RawLog } from "./log-store.js";
 import { decodeMark, digestOf, encodeMark, type Mark, type Position } from "./mark.js";
@@ -170,10 +170,10 @@ function verify(raw: RawLog, base: Position): { readonly log: VerifiedLog; reado
   let expected = base.index + 1;
   let lastTerm: number = base.term;
   for (const [key, value] of raw.rows) {
+    const index = decodeEntryKey(key);
+    if (index !== expected) return ended(`entry ${expected} is missing before ${index ?? "an unknown key"}`);
     const read = decodeEntry(key, value, previous);
     if ("problem" in read) return ended(read.problem);
-    if (read.entry.index !== expected)
-      return ended(`entry ${expected} is missing before ${read.entry.index}`);
     if (read.entry.term < lastTerm) return ended(`the term falls to ${read.entry.term} at ${expected}`);
     previous = hashEntry(read.entry, previous);
     entries.push(read.entry);

@@ -10,6 +10,7 @@ import { Level } from "level";
 import { ENTRY_PREFIX } from "./entry-codec.js";
 import { exists, syncDirectory } from "./files.js";
 import { describe, storageError } from "./storage-error.js";
+import { dropTablesAside, setDamagedTablesAside } from "./table-check.js";
 
 const IDENTITY_KEY = Uint8Array.of(0x69);
 const MARK_KEY = Uint8Array.of(0x68);
@@ -124,11 +125,14 @@ export type OpenedLog =
 /** Opens and reads the LevelDB in `directory`. Throws for what is no damage: in use, no permission, full, read error. */
 export async function openExisting(directory: string): Promise<OpenedLog> {
   if (!(await exists(directory))) return { kind: "unusable", reason: "the LevelDB directory is gone" };
+  let problems: readonly string[] = [];
   try {
+    problems = await setDamagedTablesAside(directory);
     const store = await LogStore.open(directory, false);
+    await dropTablesAside(directory);
     return { kind: "open", store, raw: await store.readAll() };
   } catch (thrown) {
-    const text = describe(thrown);
+    const text = [...problems, describe(thrown)].join("; ");
     // LevelDB reports a missing manifest or table as an IO error; a real one (EIO) is no proof that anything is lost.
     if (/LEVEL_CORRUPTION|Corruption:|does not exist|No such file or directory|Not found/.test(text)) {
       return { kind: "unusable", reason: `LevelDB does not open: ${text}` };
