@@ -73,6 +73,7 @@ export function configure(
         kind: "config",
         group: null,
         epoch: null,
+        step: null,
         message,
         detail: [
           `hash ${command.hash}`,

@@ -34,7 +34,7 @@ export function resume(state: State, command: Of<"resume">): Change {
   return withGroup(
     state,
     { ...group, mode: "automatic", holdReason: null, failedSites: [] },
-    told(group, "hold", `${group.id} decides by itself again (${command.by})${forgiven}`),
+    told(group, "resume", `${group.id} decides by itself again (${command.by})${forgiven}`),
   );
 }
 
@@ -53,9 +53,9 @@ export function note(state: State, command: Of<"note">): Change {
 
 function told(
   group: GroupState,
-  kind: "hold" | "note",
+  kind: "hold" | "resume" | "note",
   message: string,
   detail: readonly string[] = [],
 ): Told {
-  return { kind, group: group.id, epoch: null, message, detail };
+  return { kind, group: group.id, epoch: null, step: null, message, detail };
 }

@@ -137,7 +137,7 @@ export function begin(state: State, stamp: Stamp, command: Of<"begin">): Change 
   return withGroup(
     state,
     { ...group, plan: withStep(plan, begun, plan.cursor) },
-    told(plan, "step", `${title(plan)}: ${step} begun by ${command.leader}${again}`),
+    told(plan, "step_begun", `${title(plan)}: ${step} begun by ${command.leader}${again}`, [], step),
   );
 }
 
@@ -172,9 +172,10 @@ export function finish(state: State, stamp: Stamp, command: Of<"finish">): Chang
     { ...group, routed, plan: withStep(plan, finished, plan.cursor + (next ? 1 : 0)) },
     told(
       plan,
-      "step",
+      "step_finished",
       `${title(plan)}: ${step} ${words}${skipped ? " (skipped: the plan goes on without it)" : ""}`,
       outcome.detail === "" ? [] : outcome.detail.split("\n"),
+      step,
     ),
   );
 }
@@ -229,7 +230,7 @@ export function close(state: State, stamp: Stamp, command: Of<"close">): Change 
   return withGroup(
     state,
     after,
-    told(plan, "plan", `${title(plan)} ${STATUS_WORDS[status]}: ${command.reason}`),
+    told(plan, `plan_${status}`, `${title(plan)} ${STATUS_WORDS[status]}: ${command.reason}`),
     ...tail,
   );
 }
@@ -273,6 +274,12 @@ function title(plan: Plan): string {
   return `${plan.kind} of ${plan.group} to ${plan.to} (epoch ${plan.epoch})`;
 }
 
-function told(plan: Plan, kind: AuditKind, message: string, detail: readonly string[] = []): Told {
-  return { kind, group: plan.group, epoch: plan.epoch, message, detail };
+function told(
+  plan: Plan,
+  kind: AuditKind,
+  message: string,
+  detail: readonly string[] = [],
+  step: StepName | null = null,
+): Told {
+  return { kind, group: plan.group, epoch: plan.epoch, step, message, detail };
 }

@@ -32,6 +32,7 @@ export function observe(state: State, stamp: Stamp, command: Extract<Command, { 
       kind: "observation",
       group: group.id,
       epoch: null,
+      step: null,
       message: `site ${site} of ${group.id}: target ${target.id} ${SEEN[record.opinion]} by ${before.witness} (${because(record)})`,
       detail: [],
     });
@@ -85,7 +86,9 @@ function conditionTold(before: WitnessRecord, after: WitnessRecord): Told[] {
           ? `witness ${after.witness} abstains after a stall of its own; what it saw counts as unknown`
           : `witness ${after.witness} judges again`
         : null;
-  return message === null ? [] : [{ kind: "witness", group: null, epoch: null, message, detail: [] }];
+  return message === null
+    ? []
+    : [{ kind: "witness", group: null, epoch: null, step: null, message, detail: [] }];
 }
 
 function withWitness(state: State, record: WitnessRecord, told: readonly Told[]): Change {

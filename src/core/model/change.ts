@@ -2,7 +2,7 @@
  * What one command does to the state, before it is stamped: the common words of the apply-*.ts files.
  */
 import type { Epoch, LogIndex, WitnessId } from "../base/ids.js";
-import type { AuditKind, GroupState, State } from "./state.js";
+import type { AuditKind, GroupState, State, StepName } from "./state.js";
 
 /** The stamp under which a command is applied. */
 export interface Stamp {
@@ -18,6 +18,7 @@ export interface Told {
   readonly kind: AuditKind;
   readonly group: string | null;
   readonly epoch: Epoch | null;
+  readonly step: StepName | null;
   readonly message: string;
   readonly detail: readonly string[];
 }

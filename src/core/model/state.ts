@@ -146,10 +146,14 @@ export type AuditKind =
   | "observation"
   | "witness"
   | "decision"
-  | "step"
+  | "step_begun"
+  | "step_finished"
   | "grant"
-  | "plan"
+  | "plan_done"
+  | "plan_failed"
+  | "plan_rolled_back"
   | "hold"
+  | "resume"
   | "note";
 
 /** One thing that happened, with its place in the log. Invariant: `index` only grows; `seq` numbers records of one index. */
@@ -163,6 +167,8 @@ export interface AuditRecord {
   readonly kind: AuditKind;
   readonly group: string | null;
   readonly epoch: Epoch | null;
+  /** Which step, for records of steps; else null. */
+  readonly step: StepName | null;
   /** One sentence for people. */
   readonly message: string;
   /** Evidence, outcomes, hook output: one line each. */

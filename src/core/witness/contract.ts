@@ -2,7 +2,7 @@
  * The whole contract between the core and the world: two closed unions, `Input` and `Effect`.
  *
  * The runtime hands in one input at a time and performs the effects in order. Nothing else passes the wall. What must
- * wait for durability stands in the `then` of its `persist`, so that a driver cannot send it early by mistake.
+ * wait for durability stands in the `release` of its `persist`, so that a driver cannot send it early by mistake.
  */
 import type { LogIndex, SiteId, Term, WitnessId } from "../base/ids.js";
 import type { AdminRequest, AdminResponse, WriteRequest } from "../model/admin.js";
@@ -45,13 +45,13 @@ export type Input =
   | { readonly kind: "stop" };
 
 export type Effect =
-  /** Write durably, in order; then send `then` and hand in `persisted`. */
+  /** Write durably, in order; then send what waited for it (`release`) and hand in `persisted`. */
   | {
       readonly kind: "persist";
       readonly write: number;
       readonly hardState: HardState | null;
       readonly entries: readonly Entry[];
-      readonly then: readonly { readonly to: WitnessId; readonly message: PeerMessage }[];
+      readonly release: readonly { readonly to: WitnessId; readonly message: PeerMessage }[];
     }
   /** `urgent`: heartbeats, votes, acknowledgements, views: small, over every connection. */
   | {

@@ -1,0 +1,223 @@
+/**
+ * What a leader does besides replicating: it writes down what the witnesses see, decides, and drives plans.
+ *
+ * It looks at the replicated state and says what should be written next; nothing is done before what allows it is
+ * committed and applied. It keeps nothing that a successor would need: which steps it runs itself, and outcomes that
+ * are not in the log yet. If it dies, the next leader finds the step begun and begins it again.
+ */
+import { type Epoch, epoch, type Term, type WitnessId } from "../base/ids.js";
+import { judgeGroup } from "../health/health.js";
+import type { Command } from "../model/command.js";
+import type { ClusterConfig, GroupConfig } from "../model/config.js";
+import type { Plan, State, StepKey, StepOutcome } from "../model/state.js";
+import { judgeOutcome, nextAction, planSteps } from "../plan/plan.js";
+import { decide } from "../policy/policy.js";
+import type { Effect } from "./contract.js";
+import type { Views } from "./views.js";
+
+/** The moment at which duties are looked at. */
+export interface Moment {
+  readonly monoMs: number;
+  /** Cluster time. */
+  readonly nowMs: number;
+}
+
+/** What the conductor may do to the world: propose under a key, and have effects performed. */
+export interface Podium {
+  readonly self: WitnessId;
+  propose(key: string, command: Command): void;
+  busy(key: string): boolean;
+  effect(effect: Effect): void;
+}
+
+/** A step key as text, for sets. */
+export function keyText(key: StepKey): string {
+  return `${key.group}:${key.epoch}:${key.step}:${key.attempt}`;
+}
+
+export class Conductor {
+  private readonly podium: Podium;
+  /** The leader's own document and its hash. */
+  private readonly own: { readonly config: ClusterConfig; readonly hash: string };
+  private leadingSince: Moment | null = null;
+  private readonly mine = new Set<string>();
+  private readonly running = new Map<string, StepKey>();
+  private readonly outcomes = new Map<string, StepOutcome>();
+
+  constructor(podium: Podium, own: { readonly config: ClusterConfig; readonly hash: string }) {
+    this.podium = podium;
+    this.own = own;
+  }
+
+  /** This witness became leader. */
+  begin(at: Moment): void {
+    this.leadingSince = at;
+  }
+
+  /** This witness leads no longer: what it runs is stopped, and nothing of it is believed any more. */
+  end(): void {
+    this.leadingSince = null;
+    for (const key of this.running.values()) this.podium.effect({ kind: "cancel", key });
+    this.running.clear();
+    this.mine.clear();
+    this.outcomes.clear();
+  }
+
+  /** A `begin` was applied; if this leader wrote it in this leadership, the step is its own to run. */
+  onBegun(key: StepKey, leader: WitnessId, entryTerm: Term, ownTerm: Term): void {
+    if (this.leadingSince !== null && leader === this.podium.self && entryTerm === ownTerm)
+      this.mine.add(keyText(key));
+  }
+
+  /** A step that this leader ran has ended. */
+  onActuated(key: StepKey, outcome: StepOutcome): void {
+    const text = keyText(key);
+    this.running.delete(text);
+    if (this.mine.has(text)) this.outcomes.set(text, outcome);
+  }
+
+  /** Does all that is due now. */
+  conduct(state: State, views: Views, at: Moment): void {
+    const since = this.leadingSince;
+    if (since === null) return;
+    this.configure(state);
+    const config = state.config;
+    if (config === null) return;
+    for (const { id } of config.witnesses) {
+      const key = `observe ${id}`;
+      if (this.podium.busy(key)) continue;
+      const command = views.duty(id, state, {
+        monoMs: at.monoMs,
+        sinceMonoMs: since.monoMs,
+        viewTimeoutMs: config.timings.viewTimeoutMs,
+      });
+      if (command !== null) this.podium.propose(key, command);
+    }
+    for (const group of config.groups) this.conductGroup(state, config, group, at, since);
+  }
+
+  /** A newer document than the replicated one is replicated; the same version with other words is not touched. */
+  private configure(state: State): void {
+    const replicated = state.config;
+    if (replicated !== null && replicated.version >= this.own.config.version) return;
+    if (this.podium.busy("configure")) return;
+    this.podium.propose("configure", { kind: "configure", config: this.own.config, hash: this.own.hash });
+  }
+
+  private conductGroup(
+    state: State,
+    config: ClusterConfig,
+    group: GroupConfig,
+    at: Moment,
+    since: Moment,
+  ): void {
+    const key = `group ${group.id}`;
+    const current = state.groups[group.id];
+    if (current === undefined || this.podium.busy(key)) return;
+    const verdicts = judgeGroup(config, group, state.witnesses);
+    if (current.plan?.status === "running") {
+      this.drive(state, config, group, current.plan, at, since);
+      return;
+    }
+    const decision = decide({ config, group, state: current, verdicts, nowMs: at.nowMs });
+    if (decision.kind === "switch") {
+      this.podium.propose(key, {
+        kind: "decide",
+        group: group.id,
+        epoch: nextEpoch(current.lastEpoch),
+        plan: decision.plan,
+        from: decision.from,
+        to: decision.to,
+        steps: planSteps(group, decision.plan, decision.from),
+        reason: decision.reason,
+        evidence: decision.evidence,
+        by: "policy",
+      });
+      return;
+    }
+    const { standing } = decision;
+    const code = standing.noteworthy ? standing.code : null;
+    if (code !== current.notedCode) {
+      const command = {
+        kind: "note",
+        group: group.id,
+        code,
+        message: standing.message,
+        evidence: standing.evidence,
+      } as const;
+      this.podium.propose(key, command);
+    }
+  }
+
+  private drive(
+    state: State,
+    config: ClusterConfig,
+    group: GroupConfig,
+    plan: Plan,
+    at: Moment,
+    since: Moment,
+  ): void {
+    const current = state.groups[group.id];
+    if (current === undefined) return;
+    const propose = (command: Command): void => this.podium.propose(`group ${group.id}`, command);
+    const ended = this.outcomeOf(plan);
+    if (ended !== null) {
+      const { next } = judgeOutcome(group, plan, ended.key, ended.outcome);
+      propose({ kind: "finish", key: ended.key, outcome: ended.outcome, next });
+      return;
+    }
+    const action = nextAction({
+      config,
+      group,
+      state: current,
+      verdicts: judgeGroup(config, group, state.witnesses),
+      nowMs: at.nowMs,
+      me: this.podium.self,
+      mine: (key) => this.mine.has(keyText(key)),
+      takeoverMs: config.timings.electionMaxMs,
+      leaderSinceMs: since.nowMs,
+    });
+    switch (action.kind) {
+      case "begin":
+        return propose({ kind: "begin", key: action.key, leader: this.podium.self });
+      case "run":
+        return this.run(action.key, action.deadlineMs, plan, group);
+      case "finish":
+        return propose({ kind: "finish", key: action.key, outcome: action.outcome, next: action.next });
+      case "grant":
+        return propose({ kind: "grant", group: group.id, epoch: action.epoch, site: action.site });
+      case "close":
+        return propose({
+          kind: "close",
+          group: group.id,
+          epoch: plan.epoch,
+          status: action.status,
+          reason: action.reason,
+          hold: action.hold,
+        });
+      case "wait":
+        return;
+    }
+  }
+
+  private run(key: StepKey, deadlineMs: number, plan: Plan, group: GroupConfig): void {
+    const text = keyText(key);
+    if (this.running.has(text) || this.outcomes.has(text)) return;
+    this.running.set(text, key);
+    this.podium.effect({ kind: "actuate", key, plan, group, deadlineMs });
+  }
+
+  /** The outcome of the plan's current step, if this leader ran it and the log does not know it yet. */
+  private outcomeOf(plan: Plan): { key: StepKey; outcome: StepOutcome } | null {
+    const record = plan.steps[plan.cursor];
+    if (record === undefined || record.status !== "begun") return null;
+    const key = { group: plan.group, epoch: plan.epoch, step: record.step, attempt: record.attempt };
+    const outcome = this.outcomes.get(keyText(key));
+    return outcome === undefined ? null : { key, outcome };
+  }
+}
+
+/** The epoch after `last`. */
+export function nextEpoch(last: Epoch): Epoch {
+  return epoch(last + 1);
+}

@@ -1,0 +1,193 @@
+/**
+ * Requests of people and programs: who waits for what, and what they are told.
+ *
+ * A write is answered when its command was applied, never before; a follower passes it to the leader and passes the
+ * answer back. What may have been decided and is not known to be is answered `unknown_outcome`, never as a failure
+ * (RAFT.md B26, B27): a leader that loses its leadership answers all that waits so. A passed-on write is sent again until
+ * answered, to the same leader only; the leader knows it by its id and decides it once.
+ */
+import type { LogIndex, WitnessId } from "../base/ids.js";
+import { decodeUtf8, encodeUtf8 } from "../base/utf8.js";
+import type { AdminResponse, Refusal, WriteRequest } from "../model/admin.js";
+import type { RefusalCode } from "../model/code.js";
+import type { ReadState } from "../raft/types.js";
+import type { AppliedEntry } from "./replica.js";
+
+/** Who is waiting: a client of this witness, or a peer that passed its client's write on. */
+export type Origin = { readonly kind: "client" } | { readonly kind: "peer"; readonly witness: WitnessId };
+
+/** Where answers go. */
+export interface Counter {
+  reply(id: string, response: AdminResponse): void;
+  answerPeer(to: WitnessId, request: string, response: AdminResponse): void;
+  passOn(to: WitnessId, request: string, write: WriteRequest): void;
+}
+
+interface Passed {
+  readonly write: WriteRequest;
+  readonly to: WitnessId;
+  sentAtMonoMs: number;
+  /** When another witness was first seen to lead; its answer may still be on the way. */
+  lostAtMonoMs: number | null;
+  readonly deadlineMonoMs: number;
+}
+
+interface Read {
+  readonly deadlineMonoMs: number;
+  index: LogIndex | null;
+  readonly answer: () => AdminResponse;
+}
+
+/** Answers to passed-on writes that are kept, so that a repeated one is answered and not decided again. */
+const ANSWERED_MAX = 256;
+/** Requests that may wait at once; past it clients are told to come again. */
+const WAITING_MAX = 1024;
+
+/** A refusal. */
+export function refuse(code: RefusalCode, message: string, leader: WitnessId | null = null): Refusal {
+  return { kind: "refused", code, message, leader };
+}
+
+export class Requests {
+  private readonly counter: Counter;
+  private readonly resendMs: number;
+  private readonly patienceMs: number;
+  /** Proposed by this leader, waiting to be applied. */
+  private readonly proposed = new Map<string, Origin>();
+  private readonly passed = new Map<string, Passed>();
+  private readonly reads = new Map<string, Read>();
+  private readonly answered = new Map<string, AdminResponse>();
+
+  constructor(counter: Counter, options: { readonly resendMs: number; readonly patienceMs: number }) {
+    this.counter = counter;
+    this.resendMs = options.resendMs;
+    this.patienceMs = options.patienceMs;
+  }
+
+  get full(): boolean {
+    return this.proposed.size + this.passed.size + this.reads.size >= WAITING_MAX;
+  }
+
+  /** True when the write is known already: it was answered again, or still waits for its decision. */
+  isRepeated(id: string, origin: Origin): boolean {
+    const answer = this.answered.get(id);
+    if (answer !== undefined) this.answer(id, origin, answer);
+    return answer !== undefined || this.proposed.has(id);
+  }
+
+  /** The write of `id` was proposed; it is answered when it is applied. */
+  onProposed(id: string, origin: Origin): void {
+    this.proposed.set(id, origin);
+  }
+
+  answer(id: string, origin: Origin, response: AdminResponse): void {
+    if (origin.kind === "client") {
+      this.counter.reply(id, response);
+      return;
+    }
+    this.answered.set(id, response);
+    for (const oldest of this.answered.keys()) {
+      if (this.answered.size <= ANSWERED_MAX) break;
+      this.answered.delete(oldest);
+    }
+    this.counter.answerPeer(origin.witness, id, response);
+  }
+
+  /** An entry was applied: whoever waits for it is answered. */
+  onApplied(entry: AppliedEntry): void {
+    const id = entry.envelope?.request ?? null;
+    if (id === null || entry.envelope === null || entry.applied === null) return;
+    const origin = this.proposed.get(id);
+    if (origin === undefined) return;
+    this.proposed.delete(id);
+    const { command } = entry.envelope;
+    const response: AdminResponse = entry.applied.accepted
+      ? {
+          kind: "accepted",
+          index: entry.index,
+          epoch: command.kind === "decide" ? command.epoch : null,
+          message: entry.applied.records.at(-1)?.message ?? "done",
+        }
+      : refuse("plan_running", `the state changed before the request was decided: ${entry.applied.reason}`);
+    this.answer(id, origin, response);
+  }
+
+  /** This witness leads no longer: nobody here learns what became of the proposals. */
+  onLeadershipLost(leader: WitnessId | null): void {
+    for (const [id, origin] of this.proposed) {
+      const message =
+        "the leader lost its leadership before the request was decided: look at status and history";
+      this.answer(id, origin, refuse("unknown_outcome", message, leader));
+    }
+    this.proposed.clear();
+  }
+
+  /** Passes a client's write to the leader. */
+  pass(id: string, write: WriteRequest, leader: WitnessId, monoMs: number): void {
+    this.passed.set(id, {
+      write,
+      to: leader,
+      sentAtMonoMs: monoMs,
+      lostAtMonoMs: null,
+      deadlineMonoMs: monoMs + this.patienceMs,
+    });
+    this.counter.passOn(leader, id, write);
+  }
+
+  /** The leader answered a write that was passed on. */
+  onForwarded(id: string, response: AdminResponse): void {
+    if (this.passed.delete(id)) this.counter.reply(id, response);
+  }
+
+  /** A read waits for Raft to confirm its index (`onReadState`) and for the state to get there. */
+  read(id: string, answer: () => AdminResponse, monoMs: number): Uint8Array {
+    this.reads.set(id, { deadlineMonoMs: monoMs + this.patienceMs, index: null, answer });
+    return encodeUtf8(id);
+  }
+
+  onReadState(read: ReadState, applied: LogIndex): void {
+    const waiting = this.reads.get(decodeUtf8(read.context) ?? "");
+    if (waiting !== undefined) waiting.index = read.index;
+    this.answerReads(applied);
+  }
+
+  /** Answers the reads whose index is applied. */
+  answerReads(applied: LogIndex): void {
+    for (const [id, read] of this.reads) {
+      if (read.index === null || read.index > applied) continue;
+      this.reads.delete(id);
+      this.counter.reply(id, read.answer());
+    }
+  }
+
+  /** The client of `id` went away. */
+  abandon(id: string): void {
+    this.passed.delete(id);
+    this.reads.delete(id);
+    if (this.proposed.get(id)?.kind === "client") this.proposed.delete(id);
+  }
+
+  /** Sends again what has no answer, and gives up what waited for too long. */
+  onTick(monoMs: number, leader: WitnessId | null): void {
+    for (const [id, passed] of this.passed) {
+      if (leader !== null && leader !== passed.to) passed.lostAtMonoMs ??= monoMs;
+      const lost = passed.lostAtMonoMs !== null && monoMs - passed.lostAtMonoMs >= this.resendMs;
+      if (lost || monoMs >= passed.deadlineMonoMs) {
+        this.passed.delete(id);
+        const message = `${passed.to} led and did not answer: the request may have been decided; look at status and history`;
+        this.counter.reply(id, refuse("unknown_outcome", message, leader));
+      } else if (passed.lostAtMonoMs === null && monoMs - passed.sentAtMonoMs >= this.resendMs) {
+        passed.sentAtMonoMs = monoMs;
+        this.counter.passOn(passed.to, id, passed.write);
+      }
+    }
+    for (const [id, read] of this.reads) {
+      if (monoMs < read.deadlineMonoMs) continue;
+      this.reads.delete(id);
+      this.counter.reply(
+        id,
+        refuse("no_leader", "no majority confirmed the read in time; ask again, or without --linearizable"),
+      );
+    }
+  }
+}

@@ -1,0 +1,151 @@
+/**
+ * The one loop between the core and the world: it hands inputs to the witness one at a time and performs the effects in
+ * order. There is no policy in it, and it is the only part that the simulator does not run, so it is kept this short.
+ *
+ * Invariants: the witness is never entered twice at once (what arrives meanwhile waits); a message in a write's `release` leaves
+ * after that write is durable and never before; a failed write ends the process, and nothing is sent after it.
+ */
+import type { AdminRequest, AdminResponse } from "../../core/model/admin.js";
+import type { ProbeResult } from "../../core/model/observation.js";
+import type { AuditRecord, StepOutcome } from "../../core/model/state.js";
+import type { Effect, Input, PublishedEvent } from "../../core/witness/contract.js";
+import type { Witness } from "../../core/witness/witness.js";
+
+/** What the effects need of the world. */
+export interface World {
+  persist(effect: Extract<Effect, { kind: "persist" }>): Promise<void>;
+  send(effect: Extract<Effect, { kind: "send" }>): void;
+  probe(effect: Extract<Effect, { kind: "probe" }>): Promise<ProbeResult>;
+  actuate(effect: Extract<Effect, { kind: "actuate" }>): Promise<StepOutcome>;
+  cancel(effect: Extract<Effect, { kind: "cancel" }>): void;
+  /** Ends the process in good order; called once. `thrown` is what broke, if something did. */
+  halt(code: number, reason: string, thrown: unknown): void;
+}
+
+/** A listener for what the witness publishes. */
+export type Listener = (event: PublishedEvent) => void;
+
+/** Exit codes (sysexits.h), documented in docs/errors.md. */
+export const EXIT_SOFTWARE = 70;
+export const EXIT_STORAGE = 74;
+
+export class Runtime {
+  private readonly witness: Witness;
+  private readonly world: World;
+  private readonly waiting: Input[] = [];
+  private readonly clients = new Map<string, (response: AdminResponse) => void>();
+  private readonly listeners = new Set<Listener>();
+  private readonly requestPrefix: string;
+  private requestCount = 0;
+  private running = false;
+  private halted = false;
+
+  /** `requestPrefix` makes request ids unique across witnesses and lives. */
+  constructor(witness: Witness, world: World, requestPrefix: string) {
+    this.witness = witness;
+    this.world = world;
+    this.requestPrefix = requestPrefix;
+  }
+
+  /** Hands in an input; it is taken at once unless the witness is busy with another one. */
+  post(input: Input): void {
+    this.waiting.push(input);
+    if (this.running) return;
+    this.running = true;
+    try {
+      for (let next = this.waiting.shift(); next !== undefined && !this.halted; next = this.waiting.shift()) {
+        for (const effect of this.witness.step(next)) this.perform(effect);
+      }
+    } catch (thrown) {
+      this.halt(
+        EXIT_SOFTWARE,
+        "a bug was found and this witness stopped, so that the others can go on",
+        thrown,
+      );
+    } finally {
+      this.running = false;
+    }
+  }
+
+  /** Asks the witness; resolves with its answer. An aborted signal means that nobody wants the answer any more. */
+  request(request: AdminRequest, signal: AbortSignal): Promise<AdminResponse> {
+    const id = `${this.requestPrefix}-${++this.requestCount}`;
+    return new Promise((resolve) => {
+      this.clients.set(id, resolve);
+      signal.addEventListener("abort", () => {
+        if (this.clients.delete(id)) this.post({ kind: "abandoned", id });
+      });
+      this.post({ kind: "request", id, request });
+    });
+  }
+
+  /** The audit records that the state keeps, oldest first. */
+  history(): readonly AuditRecord[] {
+    return this.witness.state.history;
+  }
+
+  /** Calls `listener` with every published event until the returned function is called. */
+  subscribe(listener: Listener): () => void {
+    this.listeners.add(listener);
+    return () => void this.listeners.delete(listener);
+  }
+
+  private perform(effect: Effect): void {
+    switch (effect.kind) {
+      case "persist":
+        void this.persist(effect);
+        return;
+      case "send":
+        return this.world.send(effect);
+      case "probe":
+        void this.world.probe(effect).then((result) => {
+          this.post({ kind: "probed", target: effect.target, probe: effect.probe, result });
+        });
+        return;
+      case "actuate":
+        void this.world
+          .actuate(effect)
+          .then((outcome) => this.post({ kind: "actuated", key: effect.key, outcome }));
+        return;
+      case "cancel":
+        return this.world.cancel(effect);
+      case "reply": {
+        const resolve = this.clients.get(effect.id);
+        this.clients.delete(effect.id);
+        return resolve?.(effect.response);
+      }
+      case "publish":
+        for (const listener of this.listeners) listener(effect.event);
+        return;
+      case "halt":
+        return this.halt(effect.code, effect.reason, null);
+    }
+  }
+
+  private async persist(effect: Extract<Effect, { kind: "persist" }>): Promise<void> {
+    try {
+      await this.world.persist(effect);
+    } catch (thrown) {
+      return this.halt(EXIT_STORAGE, "the disk failed; nothing was acknowledged after that", thrown);
+    }
+    if (this.halted) return;
+    for (const { to, message } of effect.release)
+      this.world.send({ kind: "send", to, message, urgent: true });
+    this.post({ kind: "persisted", write: effect.write });
+  }
+
+  private halt(code: number, reason: string, thrown: unknown): void {
+    if (this.halted) return;
+    this.halted = true;
+    for (const [id, resolve] of this.clients) {
+      this.clients.delete(id);
+      resolve({
+        kind: "refused",
+        code: "stopping",
+        message: "this witness is stopping; ask another one",
+        leader: null,
+      });
+    }
+    this.world.halt(code, reason, thrown);
+  }
+}
