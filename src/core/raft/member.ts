@@ -101,8 +101,8 @@ export class Member {
         `restored commit ${hardState.commit} is past the last entry ${lastIndex}: the log lost its end and storage did not say so`,
     );
     assert(
-      this.log.last().term <= this.term,
-      () => `restored term ${this.term} is before that of the last entry, ${this.log.last().term}`,
+      (entries.at(-1)?.term ?? 0) <= this.term,
+      () => `restored term ${this.term} is before that of the last entry, ${entries.at(-1)?.term}`,
     );
     this.log.commitTo(this.recovering === null ? hardState.commit : applied);
     if (applied > this.log.applied) this.log.appliedTo(applied, 0);

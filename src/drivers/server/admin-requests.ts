@@ -1,0 +1,165 @@
+/**
+ * The border of the admin API: wire messages become requests whose every field is in range, or a refusal `invalid`.
+ *
+ * The protocol buffers say only "a string". Who reaches the port can put anything in it: a name of a megabyte, a reason
+ * with line breaks that forges a second line in a log, text that turns the direction of what follows on a terminal. What
+ * passes here goes into the replicated log and onto the screens of all operators, so it is checked once, here.
+ */
+import { isCount, siteId, witnessId } from "../../core/base/ids.js";
+import type { AdminRequest, Refusal } from "../../core/model/admin.js";
+import type { WireObject } from "./admin-codec.js";
+
+/** Longest name of a group, site or witness. */
+export const NAME_MAX = 63;
+/** Longest `by` and `reason`, in UTF-16 units. */
+export const TEXT_MAX = 500;
+/** Most records of one history answer. */
+export const HISTORY_LIMIT_MAX = 2000;
+const HISTORY_LIMIT_DEFAULT = 100;
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
+/** Control characters, line and paragraph separators, and the marks that reorder text on a screen. */
+const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069\ufffd]|\p{Cs}/u;
+
+/** A place in the audit history: everything up to it is seen. `seq` null: all of `index`. */
+export interface Place {
+  readonly index: number;
+  readonly seq: number | null;
+}
+
+export interface HistoryQuery {
+  /** Null: records of all groups and of none. */
+  readonly group: string | null;
+  readonly since: Place | null;
+  readonly limit: number;
+}
+
+export interface WatchQuery {
+  readonly group: string | null;
+  readonly since: Place | null;
+}
+
+/** Calls of the service that carry an `AdminRequest`. */
+export type RequestMethod = "Status" | "Explain" | "Switchover" | "Hold" | "Resume" | "TransferLeader";
+
+/** The request of a unary call, or why it is refused. */
+export function parseRequest(method: RequestMethod, wire: WireObject): AdminRequest | Refusal {
+  return guarded<AdminRequest>(() => {
+    switch (method) {
+      case "Status":
+        return { kind: "status", linearizable: wire["linearizable"] === true };
+      case "Explain":
+        return { kind: "explain", group: name(wire, "group") };
+      case "Switchover":
+        return {
+          kind: "switchover",
+          group: name(wire, "group"),
+          to: siteId(name(wire, "to")),
+          by: line(wire, "by", true),
+          reason: line(wire, "reason", false),
+        };
+      case "Hold":
+        return {
+          kind: "hold",
+          group: name(wire, "group"),
+          by: line(wire, "by", true),
+          reason: line(wire, "reason", true),
+        };
+      case "Resume":
+        return { kind: "resume", group: name(wire, "group"), by: line(wire, "by", true) };
+      case "TransferLeader":
+        return { kind: "transfer", to: witnessId(name(wire, "to")) };
+    }
+  });
+}
+
+/** The query of History, or why it is refused. */
+export function parseHistoryQuery(wire: WireObject): HistoryQuery | Refusal {
+  return guarded(() => {
+    const limit = wire["limit"];
+    if (!isCount(limit) || limit > HISTORY_LIMIT_MAX) {
+      throw new FieldError(
+        `limit is ${show(limit)}: ask for 1 to ${HISTORY_LIMIT_MAX} records, and for more in pages`,
+      );
+    }
+    return { ...watchQuery(wire), limit: limit === 0 ? HISTORY_LIMIT_DEFAULT : limit };
+  });
+}
+
+/** The query of Watch, or why it is refused. */
+export function parseWatchQuery(wire: WireObject): WatchQuery | Refusal {
+  return guarded(() => watchQuery(wire));
+}
+
+/** Is it a refusal and not what was asked for? */
+export function isRefusal(value: object): value is Refusal {
+  return "kind" in value && value.kind === "refused";
+}
+
+class FieldError extends Error {}
+
+function guarded<T>(parse: () => T): T | Refusal {
+  try {
+    return parse();
+  } catch (error) {
+    if (!(error instanceof FieldError)) throw error;
+    return { kind: "refused", code: "invalid", message: error.message, leader: null };
+  }
+}
+
+function watchQuery(wire: WireObject): WatchQuery {
+  const group = wire["group"] === "" ? null : name(wire, "group");
+  const index = place(wire, "sinceIndex");
+  const seq = place(wire, "sinceSeq");
+  if (index === null && seq !== null) {
+    throw new FieldError("since_seq is set without since_index: give both, or since_index alone");
+  }
+  return { group, since: index === null ? null : { index, seq } };
+}
+
+function name(wire: WireObject, field: string): string {
+  const value = wire[field];
+  if (typeof value !== "string" || value.length > NAME_MAX || !NAME.test(value)) {
+    throw new FieldError(
+      `${field} is ${show(value)}: give a name of 1 to ${NAME_MAX} letters, digits, dots, dashes and underscores`,
+    );
+  }
+  return value;
+}
+
+function line(wire: WireObject, field: string, required: boolean): string {
+  const value = wire[field];
+  if (typeof value !== "string" || value.length > TEXT_MAX) {
+    const length = typeof value === "string" ? `${value.length} characters long` : show(value);
+    throw new FieldError(`${field} is ${length}: give at most ${TEXT_MAX} characters`);
+  }
+  if (UNPRINTABLE.test(value)) {
+    throw new FieldError(
+      `${field} is ${show(value)}: give one line of plain text without control characters`,
+    );
+  }
+  const trimmed = value.trim();
+  if (required && trimmed === "")
+    throw new FieldError(`${field} is empty: say ${field === "by" ? "who asks" : "why"}`);
+  return trimmed;
+}
+
+function place(wire: WireObject, field: string): number | null {
+  const value = wire[field];
+  if (value === undefined || value === null) return null;
+  const parsed = typeof value === "string" && /^\d{1,16}$/.test(value) ? Number(value) : null;
+  if (!isCount(parsed))
+    throw new FieldError(`${field} is ${show(value)}: give an integer from 0 to 2^53 - 1`);
+  return parsed;
+}
+
+/** A value as it may stand in a message: quoted, escaped, short. */
+function show(value: unknown): string {
+  const text = String(value);
+  const short = text.length > 40 ? `${text.slice(0, 40)}…` : text;
+  const escaped = JSON.stringify(short).replace(
+    /[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/gu,
+    (mark) => `\\u${mark.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+  return typeof value === "string" ? escaped : short;
+}

@@ -1,0 +1,76 @@
+/**
+ * Commands that make and unmake: add-nodes, log-level, set-randomized-election-timeout; and two of our own, restart and lose-log.
+ */
+import { logIndex, nodeId, term } from "../../src/core/base/ids.js";
+import { count, firstNode, value, values } from "./args.js";
+import type { Directive } from "./datadriven.js";
+import { type NodeTemplate, ScenarioError, type World } from "./world.js";
+
+const LEVELS = ["debug", "info", "warn", "error", "fatal", "none"];
+
+/** `add-nodes N voters=(…) learners=(…) index=I inflight=… prevote=… checkquorum=… async-storage-writes=… read-only=…` */
+export function addNodes(world: World, d: Directive): void {
+  const index = count(value(d, "index") ?? "0", "index");
+  if (index <= 1) throw new ScenarioError("index must be specified as > 1 due to bootstrap");
+  const flag = (key: string) => value(d, key) === "true";
+  const ids = (key: string) => values(d, key).map((v) => nodeId(count(v, key)));
+  const readOnly = value(d, "read-only") ?? "safe";
+  if (readOnly !== "safe" && readOnly !== "lease-based")
+    throw new ScenarioError(`invalid read-only option ${readOnly}`);
+  const template: NodeTemplate = {
+    voters: ids("voters"),
+    learners: ids("learners"),
+    electionTick: 3,
+    heartbeatTick: 1,
+    preVote: flag("prevote"),
+    checkQuorum: flag("checkquorum"),
+    asyncStorageWrites: flag("async-storage-writes"),
+    seed: 1,
+    maxSizePerMsg: 0,
+    maxInflightMsgs: count(value(d, "inflight") ?? "0", "inflight"),
+    maxCommittedSizePerReady: count(
+      value(d, "max-committed-size-per-ready") ?? "0",
+      "max-committed-size-per-ready",
+    ),
+    maxUncommittedSize: 0,
+    readOnlyOption: readOnly,
+  };
+  const nodes = firstNode(d);
+  for (let i = 0; i < nodes; i++) world.addHost(template, index);
+}
+
+/** `log-level none` makes all that follows answer `ok` only; any other level brings the output back. */
+export function logLevel(world: World, d: Directive): void {
+  setLevel(world, d.args[0]?.key);
+}
+
+/** Also for `log-level=` of other commands. */
+export function setLevel(world: World, level: string | undefined): void {
+  if (level === undefined || !LEVELS.includes(level.toLowerCase()))
+    throw new ScenarioError(`log levels must be either of [${LEVELS.join(" ")}]`);
+  world.quiet = level.toLowerCase() === "none";
+}
+
+/** `set-randomized-election-timeout n timeout=t` */
+export function setRandomizedElectionTimeout(world: World, d: Directive): void {
+  world.host(firstNode(d)).node.setRandomizedElectionTimeout(count(value(d, "timeout"), "timeout"));
+}
+
+/**
+ * `restart n [acked=I term=T]`: power off and on; writes that were queued are lost. With `acked` and `term` its storage found that log
+ * is missing, and what may have been promised before.
+ */
+export function restart(world: World, d: Directive): void {
+  const acked = value(d, "acked");
+  const recovering =
+    acked === undefined
+      ? null
+      : { ackedIndex: logIndex(count(acked, "acked")), term: term(count(value(d, "term"), "term")) };
+  world.restart(world.host(firstNode(d)), recovering);
+}
+
+/** `lose-log n last=I`: the disk of n silently forgets every entry after I. */
+export function loseLog(world: World, d: Directive): void {
+  const { disk } = world.host(firstNode(d));
+  disk.entries = disk.entries.slice(0, Math.max(0, count(value(d, "last"), "last") - disk.baseIndex));
+}

@@ -1,0 +1,66 @@
+/**
+ * The interpreter of interaction files: a table of commands over one world.
+ */
+import { InvariantError } from "../../src/core/base/assert.js";
+import * as drive from "./commands-drive.js";
+import * as setup from "./commands-setup.js";
+import * as show from "./commands-show.js";
+import * as work from "./commands-work.js";
+import type { Directive } from "./datadriven.js";
+import { ScenarioError, World } from "./world.js";
+
+type Command = (world: World, d: Directive) => void;
+
+const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
+  ["add-nodes", setup.addNodes],
+  ["log-level", setup.logLevel],
+  ["set-randomized-election-timeout", setup.setRandomizedElectionTimeout],
+  ["restart", setup.restart],
+  ["lose-log", setup.loseLog],
+  ["campaign", drive.campaign],
+  ["propose", drive.propose],
+  ["read-index", drive.readIndex],
+  ["tick-election", drive.tickElection],
+  ["tick-heartbeat", drive.tickHeartbeat],
+  ["transfer-leadership", drive.transferLeadership],
+  ["forget-leader", drive.forgetLeader],
+  ["report-unreachable", drive.reportUnreachable],
+  ["process-ready", work.processReady],
+  ["process-append-thread", work.processAppendThread],
+  ["process-apply-thread", work.processApplyThread],
+  ["deliver-msgs", work.deliverMsgs],
+  ["stabilize", work.stabilize],
+  ["raft-log", show.raftLog],
+  ["raft-state", show.raftState],
+  ["status", show.status],
+  ["recovery", show.recovery],
+  ["_breakpoint", () => {}],
+]);
+
+/** What a directive needs that the core does not have yet; null when it can be run. */
+export function lacking(d: Directive): "snapshot" | "membership" | null {
+  if (d.command === "compact" || d.command === "send-snapshot") return "snapshot";
+  if (d.command === "propose-conf-change") return "membership";
+  // Members without a configuration learn it from a snapshot.
+  if (d.command === "add-nodes" && !d.args.some((arg) => arg.key === "voters")) return "snapshot";
+  return null;
+}
+
+/** An interpreter with a world of its own: directive in, output out. */
+export function interaction(): (d: Directive) => string {
+  const world = new World();
+  return (d) => {
+    try {
+      const command = COMMANDS.get(d.command);
+      if (command === undefined) throw new ScenarioError(`unknown command ${d.command}`);
+      command(world, d);
+    } catch (error) {
+      if (!(error instanceof ScenarioError || error instanceof InvariantError)) throw error;
+      // Errors show even where everything else is quiet.
+      return [world.takeOutput(), `${error.name === "InvariantError" ? "INVARIANT " : ""}${error.message}`]
+        .filter((part) => part !== "")
+        .join("\n");
+    }
+    return world.takeOutput() || "ok";
+  };
+}
