@@ -48,6 +48,7 @@ const indexCount = counted(logIndex);
 const epochCount = counted(epoch);
 const site = named(siteId);
 const witness = named(witnessId);
+const stepName = oneOf("STEP_NAME", ["precheck", "fence", "drain", "promote", "route", "verify", "announce"]);
 const opinion = oneOf("OPINION", ["up", "down", "unknown"]);
 
 const evidence = message<Evidence>({
@@ -91,7 +92,7 @@ const stepOutcome = message<StepOutcome>({
 });
 
 const stepRecord = message<StepRecord>({
-  step: oneOf("STEP_NAME", ["precheck", "fence", "drain", "promote", "route", "verify", "announce"]),
+  step: stepName,
   status: oneOf("STEP_STATUS", ["pending", "begun", "done", "failed", "unknown", "skipped"]),
   attempt: count,
   begunAtMs: nullable(millis),
@@ -208,14 +209,19 @@ export const auditRecord: Codec<AuditRecord> = message<AuditRecord>({
     "observation",
     "witness",
     "decision",
-    "step",
+    "step_begun",
+    "step_finished",
     "grant",
-    "plan",
+    "plan_done",
+    "plan_failed",
+    "plan_rolled_back",
     "hold",
+    "resume",
     "note",
   ]),
   group: nullable(text),
   epoch: nullable(epochCount),
+  step: nullable(stepName),
   message: text,
   detail: list(text),
 });

@@ -229,9 +229,10 @@ export function record(index: number, seq: number, group: string | null = "shop"
     atMs: NOW_MS - 40_000 + index,
     wallMs: WALL_MS - 40_000 + index,
     leader: W2,
-    kind: "step",
+    kind: "step_begun",
     group,
     epoch: group === null ? null : epoch(5),
+    step: "route",
     message: `record ${index}.${seq}`,
     detail: ["a line", "another line"],
   };
@@ -244,10 +245,11 @@ export const EXPLANATION: Explanation = {
     {
       ...record(4702, 0),
       kind: "decision",
+      step: null,
       message: "failover paris → lyon, epoch 5: paris is down",
       detail: ["w1: shop/paris/db down: connection refused (10.0.0.1:5432)"],
     },
-    { ...record(4709, 0), kind: "plan", message: "plan of epoch 5 is done" },
+    { ...record(4709, 0), kind: "plan_done", step: null, message: "plan of epoch 5 is done" },
   ],
   missing: [
     "lyon would have to be down for 2 of 3 witnesses",
