@@ -118,8 +118,10 @@ export function explainMissing(input: PolicyInput): readonly string[] {
   if (primary !== null && holdDownLeftMs(input) > 0) {
     lines.push(`the hold-down has to pass: ${duration(holdDownLeftMs(input))} to go`);
   }
+  const first = state.ticket.site === null && !isUnsettled(state) ? decideWithoutHold(input) : null;
+  if (first?.kind === "stay") lines.push(first.standing.message);
   const { site, passed } = firstCandidate(input, otherSites(input, primary));
-  if (site === null) lines.push(...passed.map((line) => `a candidate is needed: ${line}`));
+  if (site === null && first === null) lines.push(...passed.map((line) => `a candidate is needed: ${line}`));
   if (isAllDown(input))
     lines.push("some site has to be seen up: all look down, which is likelier the witnesses' own network");
   if (primary !== null && verdict?.verdict === "up" && group.failback.kind === "automatic") {
