@@ -1,0 +1,259 @@
+/**
+ * Everything that goes out to one peer: its slots, its queue, and the choice of connection.
+ *
+ * One connection is not enough on a bad line: TCP's own back-off silences it for seconds. A peer with one address gets two
+ * connections; one with several gets one on each, and one more that goes wherever it works best, so that two are up while
+ * any address works at all. Small frames go over all of them (duplicates are recognised by their number), large ones over one, which is kept as
+ * long as it moves, because appends that overtake each other are rejected and sent again.
+ */
+import type { NodeId, WitnessId } from "../../core/base/ids.js";
+import type { PeerMessage } from "../../core/witness/contract.js";
+import { addressText, parseAddress } from "./address.js";
+import { Connection, type ConnectionEnd, type ConnectionOptions } from "./connection.js";
+import { type RefusalReason, refusalReason } from "./errors.js";
+import type { QuietLog, TransportLog } from "./log.js";
+import { type Outgoing, PeerQueue, type QueueLimits, supersedingKey } from "./queue.js";
+import { type Path, Slot, type SlotHost } from "./slot.js";
+import { RoundTrips } from "./statistics.js";
+import type { TransportTiming } from "./timing.js";
+import { encodeFrame } from "./wire.js";
+
+/** A frame of at most so many bytes goes over every connection. */
+const SMALL_BYTES = 4096;
+/** A large frame moves to another connection when its own has brought no acknowledgement for so long. Unit: ms. */
+const BULK_PATIENCE_MS = 150;
+
+export interface PeerConfig {
+  readonly id: WitnessId;
+  readonly nodeId: NodeId;
+  readonly addresses: readonly string[];
+}
+
+export interface PeerLinkOptions {
+  readonly peer: PeerConfig;
+  readonly hello: ConnectionOptions["hello"];
+  readonly timing: TransportTiming;
+  readonly limits: QueueLimits & { readonly frameBytes: number };
+  readonly secure: ConnectionOptions["secure"];
+  readonly nowMs: () => number;
+  readonly log: TransportLog;
+  readonly quiet: QuietLog;
+}
+
+/** What was counted on the way out. Growing only. */
+export interface SentCounters {
+  /** Messages that at least one connection took. */
+  messages: number;
+  /** Messages too large for a frame. */
+  tooLarge: number;
+  /** Connections dialled, and those that were lost or replaced after they had worked. */
+  dials: number;
+  replaced: number;
+  /** Streams that the peer refused, by its reason. */
+  refused: Partial<Record<RefusalReason | "other", number>>;
+}
+
+export class PeerLink {
+  readonly peer: PeerConfig;
+  readonly queue: PeerQueue;
+  readonly sent: SentCounters = { messages: 0, tooLarge: 0, dials: 0, replaced: 0, refused: {} };
+  /** Text of the last end of a connection, for people; null while all went well. */
+  lastTrouble: string | null = null;
+  lastAckMs: number | null = null;
+  private readonly options: PeerLinkOptions;
+  private readonly paths: readonly Path[];
+  private readonly slots: readonly Slot[];
+  private readonly ping: (nowMs: number) => Buffer;
+  private bulk: Connection | null = null;
+  private nextSeq = 1;
+  private lastDialMs = Number.NEGATIVE_INFINITY;
+  private wasUp: boolean | null = null;
+  private closed = false;
+
+  constructor(options: PeerLinkOptions) {
+    this.options = options;
+    this.peer = options.peer;
+    this.queue = new PeerQueue(options.limits);
+    this.ping = (nowMs) => encodeFrame({ seq: 0, sentMs: nowMs, body: { kind: "ping" } });
+    this.paths = options.peer.addresses.map((text) => ({
+      address: parseAddress(text, `address of peer ${options.peer.id}`),
+      roundTrips: new RoundTrips(),
+    }));
+    const count = this.paths.length === 1 ? 2 : this.paths.length + 1;
+    this.slots = Array.from({ length: count }, (_, i) => new Slot(this.slotHost(i), i === count - 1));
+  }
+
+  /** Sends as soon as a connection can take it, or queues, or drops. */
+  send(message: PeerMessage, urgent: boolean): void {
+    if (this.closed) return;
+    const madeMs = this.options.nowMs();
+    const seq = this.nextSeq;
+    const bytes = encodeFrame({ seq, sentMs: madeMs, body: { kind: "message", message } });
+    if (bytes.length > this.options.limits.frameBytes) {
+      this.sent.tooLarge += 1;
+      const fields = { peer: this.peer.id, bytes: bytes.length, limit: this.options.limits.frameBytes };
+      this.options.quiet.warn(
+        `large ${this.peer.id}`,
+        fields,
+        "a message is larger than a frame may be; not sent",
+      );
+      return;
+    }
+    this.nextSeq += 1;
+    this.queue.push({ seq, bytes, urgent, key: urgent ? supersedingKey(message) : null, madeMs });
+    this.flush();
+  }
+
+  /** Replaces what stalls, dials what is missing, pings what is quiet. */
+  sweep(nowMs: number): void {
+    for (const slot of this.slots) slot.sweep(nowMs);
+    for (const connection of this.connections()) {
+      const isQuiet = nowMs - connection.lastWriteMs >= this.options.timing.pingMs;
+      if (isQuiet && connection.canTake(16)) connection.write(this.ping(nowMs), null);
+    }
+    this.flush();
+    this.tellChange(nowMs);
+  }
+
+  /** How many slots have a working connection, and how many there are. */
+  connectionsUp(nowMs: number): number {
+    return this.slots.filter((slot) => slot.isHealthy(nowMs)).length;
+  }
+
+  get connectionsWanted(): number {
+    return this.slots.length;
+  }
+
+  /** The best path's figures: its smoothed round trip in ms and its loss. */
+  roundTrips(): { rttMs: number | null; lossEstimate: number } {
+    const known = this.paths.map((path) => path.roundTrips).filter((trips) => trips.rttMs !== null);
+    const best = known.sort((a, b) => (a.rttMs ?? 0) - (b.rttMs ?? 0))[0];
+    return { rttMs: best?.rttMs ?? null, lossEstimate: best?.lossEstimate ?? 0 };
+  }
+
+  close(): void {
+    this.closed = true;
+    for (const slot of this.slots) slot.close();
+  }
+
+  private flush(): void {
+    for (const kind of ["urgent", "bulk"] as const) {
+      for (;;) {
+        const next = this.queue.peek(kind, this.options.nowMs());
+        if (next === undefined || !this.write(next)) break;
+        this.queue.take(kind);
+        this.sent.messages += 1;
+      }
+    }
+  }
+
+  /** True when at least one connection took it. */
+  private write(item: Outgoing): boolean {
+    const ready = this.connections().filter((connection) => connection.canTake(item.bytes.length));
+    const chosen = item.bytes.length <= SMALL_BYTES ? ready : this.chooseBulk(ready);
+    for (const connection of chosen) connection.write(item.bytes, item);
+    return chosen.length > 0;
+  }
+
+  private chooseBulk(ready: readonly Connection[]): Connection[] {
+    const nowMs = this.options.nowMs();
+    const current = this.bulk;
+    if (current !== null && current.state === "proven" && current.waitedMs(nowMs) <= BULK_PATIENCE_MS) {
+      // It moves; when it is only full, waiting for it keeps the order.
+      return ready.includes(current) ? [current] : [];
+    }
+    const lastAck = (connection: Connection): number => connection.lastAckMs ?? Number.NEGATIVE_INFINITY;
+    const best = ready
+      .filter((connection) => connection.state === "proven")
+      .sort((a, b) => a.waitedMs(nowMs) - b.waitedMs(nowMs) || lastAck(b) - lastAck(a))[0];
+    this.bulk = best ?? null;
+    return best === undefined ? [] : [best];
+  }
+
+  private connections(): Connection[] {
+    return this.slots.flatMap((slot) => slot.connections());
+  }
+
+  private slotHost(index: number): SlotHost {
+    const { timing, nowMs } = this.options;
+    return {
+      timing,
+      pickPath: (failures) => this.pickPath(index, failures),
+      mayDial: (now) => now - this.lastDialMs >= timing.dialMs / this.slots.length,
+      open: (path, onAck, onClosed) => {
+        this.lastDialMs = nowMs();
+        this.sent.dials += 1;
+        return new Connection({
+          address: path.address,
+          hello: this.options.hello,
+          secure: this.options.secure,
+          roundTrips: path.roundTrips,
+          nowMs,
+          onAck: () => {
+            this.lastAckMs = nowMs();
+            onAck();
+          },
+          onWritable: () => this.flush(),
+          onClosed,
+        });
+      },
+      onLost: (connection, path, end) => this.onLost(connection, path, end),
+    };
+  }
+
+  /** The first slots keep to their own address; the last one goes where it works, else round. */
+  private pickPath(index: number, failures: number): Path {
+    const own = this.paths[index];
+    if (own !== undefined) return own;
+    const working = this.slots
+      .flatMap((slot) =>
+        slot.activePath !== null && slot.isHealthy(this.options.nowMs()) ? [slot.activePath] : [],
+      )
+      .sort((a, b) => (a.roundTrips.rttMs ?? 0) - (b.roundTrips.rttMs ?? 0))[0];
+    const turn = this.paths[failures % this.paths.length] ?? this.paths[0];
+    return working ?? (turn as Path);
+  }
+
+  private onLost(connection: Connection, path: Path, end: ConnectionEnd): void {
+    if (this.bulk === connection) this.bulk = null;
+    if (this.closed) return;
+    this.sendAgain(connection);
+    const address = addressText(path.address);
+    if (connection.lastAckMs !== null) this.sent.replaced += 1;
+    if (connection.lastAckMs !== null && connection.waitedMs(connection.closedAtMs) > 0)
+      path.roundTrips.addLost();
+    if (end.kind === "refused") {
+      const reason = refusalReason(end.details) ?? "other";
+      this.sent.refused[reason] = (this.sent.refused[reason] ?? 0) + 1;
+      this.lastTrouble = `${address}: ${end.details}`;
+      const fields = { peer: this.peer.id, address, reason };
+      this.options.quiet.warn(
+        `refused ${this.peer.id} ${reason}`,
+        fields,
+        `peer refuses this witness: ${end.details}`,
+      );
+      return;
+    }
+    this.lastTrouble = `${address}: ${end.reason}`;
+    this.options.log.debug({ peer: this.peer.id, address }, `connection ended: ${end.reason}`);
+  }
+
+  /**
+   * What a lost connection may have swallowed and nothing newer replaces, such as a forwarded write, goes out once more.
+   * If it had arrived after all, the receiver knows its number.
+   */
+  private sendAgain(connection: Connection): void {
+    for (const { item } of [...connection.unacknowledged()].reverse()) {
+      if (item !== null && item.key === null) this.queue.putBack(item);
+    }
+  }
+
+  private tellChange(nowMs: number): void {
+    const up = this.connectionsUp(nowMs) > 0;
+    if (up === this.wasUp || (!up && this.wasUp === null)) return;
+    this.wasUp = up;
+    const fields = { peer: this.peer.id, trouble: up ? undefined : this.lastTrouble };
+    if (up) this.options.log.info(fields, "peer is reachable");
+    else this.options.log.warn(fields, "peer is out of reach");
+  }
+}
