@@ -153,8 +153,11 @@ const TSIG: Readonly<Record<number, RcodeInfo>> = {
   17: {
     mnemonic: "BADKEY",
     code: "dns_badkey",
-    meaning: "it knows no key of this name with this algorithm",
-    remedy: "add the key on the name server and reload it, or correct the key's name and algorithm here",
+    meaning:
+      "it knows no key of this name with this algorithm, or (Knot) no access rule of the zone names it",
+    remedy:
+      "add the key and its right to update the zone on the name server and reload it, or correct the key's name and " +
+      "algorithm here",
     retriable: false,
   },
   18: {
