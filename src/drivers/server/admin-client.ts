@@ -6,7 +6,7 @@
  * word is the refusal `unknown_outcome`, whatever the network said. grpc-js has no connect timeout of its own and would
  * read proxy variables from the environment; both are settled here.
  */
-import { Client, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
+import { Client, connectivityState, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { assertNever } from "../../core/base/assert.js";
 import type { AdminRequest, AdminResponse, Refusal } from "../../core/model/admin.js";
 import type { WireObject } from "./admin-codec.js";
@@ -80,23 +80,33 @@ export async function connectAdmin(address: string, timeoutMs: number): Promise<
   } catch (thrown) {
     throw new AdminClientError("admin_unreachable", `${address} is no address: give host:port`, thrown);
   }
-  await new Promise<void>((resolve, reject) => {
-    client.waitForReady(Date.now() + timeoutMs, (error) => {
-      if (error === undefined || error === null) {
-        resolve();
-        return;
+  const failure = await ready(client, Date.now() + timeoutMs);
+  if (failure === null) return connection(client, address);
+  client.close();
+  throw new AdminClientError(
+    "admin_unreachable",
+    `no witness answers at ${address} (${failure}): is it running, and is this its admin address?`,
+    null,
+  );
+}
+
+/** Null when the channel is ready, else why not. A refusal of the host ends the wait at once, silence does at the end. */
+function ready(client: Client, deadline: number): Promise<string | null> {
+  const channel = client.getChannel();
+  return new Promise((resolve) => {
+    const look = (): void => {
+      const state = channel.getConnectivityState(true);
+      if (state === connectivityState.READY) resolve(null);
+      else if (state === connectivityState.TRANSIENT_FAILURE) resolve("refused or no route");
+      else {
+        channel.watchConnectivityState(state, deadline, (late) => {
+          if (late === undefined) look();
+          else resolve("silence");
+        });
       }
-      client.close();
-      reject(
-        new AdminClientError(
-          "admin_unreachable",
-          `no witness answers at ${address} within ${timeoutMs} ms; is it running, and is this its admin address?`,
-          error,
-        ),
-      );
-    });
+    };
+    look();
   });
-  return connection(client, address);
 }
 
 function connection(client: Client, address: string): AdminConnection {

@@ -17,7 +17,8 @@ export const TEXT_MAX = 500;
 export const HISTORY_LIMIT_MAX = 2000;
 const HISTORY_LIMIT_DEFAULT = 100;
 
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
+/** How a name looks. */
+export const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 /** Control characters, line and paragraph separators, and the marks that reorder text on a screen. */
 const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069\ufffd]|\p{Cs}/u;
 
@@ -119,7 +120,7 @@ function watchQuery(wire: WireObject): WatchQuery {
 
 function name(wire: WireObject, field: string): string {
   const value = wire[field];
-  if (typeof value !== "string" || value.length > NAME_MAX || !NAME.test(value)) {
+  if (typeof value !== "string" || value.length > NAME_MAX || !NAME_PATTERN.test(value)) {
     throw new FieldError(
       `${field} is ${show(value)}: give a name of 1 to ${NAME_MAX} letters, digits, dots, dashes and underscores`,
     );

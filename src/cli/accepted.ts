@@ -1,0 +1,32 @@
+/**
+ * What all writes have in common: ask, then say that it is decided and where.
+ */
+import type { WriteRequest } from "../core/model/admin.js";
+import type { AcceptedResponse } from "../drivers/server/admin-wire.js";
+import { askRequest } from "./ask.js";
+import type { ClientOptions } from "./client-options.js";
+import { CliError, EXIT } from "./exit-codes.js";
+import { type Cli, printable } from "./terminal.js";
+
+/** Puts a write to the cluster; throws `CliError` unless it is decided. */
+export async function askWrite(
+  request: WriteRequest,
+  options: ClientOptions,
+  cli: Cli,
+): Promise<AcceptedResponse> {
+  const { answer } = await askRequest(options, cli.note, request);
+  if (answer.kind !== "accepted") {
+    throw new CliError(EXIT.internal, "internal", `got ${answer.kind} for ${request.kind}`);
+  }
+  return answer;
+}
+
+/** Prints a decided write. */
+export function printAccepted(accepted: AcceptedResponse, options: ClientOptions, cli: Cli): void {
+  if (options.json) {
+    cli.json({ index: accepted.index, epoch: accepted.epoch, message: accepted.message });
+    return;
+  }
+  const epoch = accepted.epoch === null ? "" : `, epoch ${accepted.epoch}`;
+  cli.out(`${printable(accepted.message)} (log index ${accepted.index}${epoch})`);
+}

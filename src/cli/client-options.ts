@@ -1,0 +1,96 @@
+/**
+ * The options that all verbs share which ask a witness: which addresses, how long, and in which form to print.
+ */
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { NAME_MAX, NAME_PATTERN, type Place, TEXT_MAX } from "../drivers/server/admin-requests.js";
+
+export interface ClientOptions {
+  /** `host:port` of witnesses, tried in order. At least one. */
+  readonly address: readonly string[];
+  /** For the whole command; `watch` and `--wait` apply it to each connection. */
+  readonly timeout: number;
+  readonly json: boolean;
+}
+
+const DEFAULT_ADDRESS = "127.0.0.1:7401";
+/** Compared by identity: the value that stands for "none given". */
+const DEFAULT_ADDRESSES: readonly string[] = [DEFAULT_ADDRESS];
+
+/** Adds --address, --timeout and --json. */
+export function withClientOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option("-a, --address <host:port>", "admin address of a witness; repeat to try several in order")
+        .argParser(collectAddresses)
+        .env("POINTSMAN_ADDRESS")
+        .default(DEFAULT_ADDRESSES, DEFAULT_ADDRESS),
+    )
+    .addOption(
+      new Option("--timeout <duration>", "give up after so long, such as 500ms or 10s")
+        .argParser(parseDuration)
+        .default(10_000, "10s"),
+    )
+    .option("--json", "print JSON for programs", false);
+}
+
+/** Adds --by and --reason of the verbs that are recorded in the audit history. */
+export function withBy(command: Command, defaultBy: string): Command {
+  return command.addOption(
+    new Option("--by <who>", "who asks, for the audit record").argParser(parseText).default(defaultBy),
+  );
+}
+
+/** A duration with its unit, in ms. */
+export function parseDuration(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text);
+  const unit = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[match?.[2] ?? ""];
+  const ms = Math.round(Number(match?.[1]) * (unit ?? Number.NaN));
+  if (!Number.isSafeInteger(ms) || ms < 1 || ms > 24 * 3_600_000) {
+    throw new InvalidArgumentError("Give a number with its unit from 1ms to 24h, such as 500ms, 10s or 2m.");
+  }
+  return ms;
+}
+
+/** A name of a group, site or witness. */
+export function parseName(text: string): string {
+  if (text.length > NAME_MAX || !NAME_PATTERN.test(text)) {
+    throw new InvalidArgumentError(
+      `Give a name of 1 to ${NAME_MAX} letters, digits, dots, dashes and underscores.`,
+    );
+  }
+  return text;
+}
+
+/** A line for the audit record. */
+export function parseText(text: string): string {
+  if (text.trim() === "" || text.length > TEXT_MAX) {
+    throw new InvalidArgumentError(`Give 1 to ${TEXT_MAX} characters.`);
+  }
+  return text;
+}
+
+/** A place in the history as it is printed: "4711" (all of that index is seen) or "4711.2" (up to that record of it). */
+export function parsePlace(text: string): Place {
+  const match = /^#?(\d{1,16})(?:\.(\d{1,9}))?$/.exec(text);
+  const index = Number(match?.[1] ?? Number.NaN);
+  if (!Number.isSafeInteger(index)) {
+    throw new InvalidArgumentError("Give a log index such as 4711, or the place of a record such as 4711.2.");
+  }
+  return { index, seq: match?.[2] === undefined ? null : Number(match[2]) };
+}
+
+/** Several may stand in one value, apart by commas or spaces, as the environment needs it. */
+function collectAddresses(value: string, previous: readonly string[]): string[] {
+  const added = value.split(/[\s,]+/).filter((part) => part !== "");
+  for (const address of added) {
+    const match = /^(?:\[[0-9a-fA-F:.]+\]|[^\s:/[\]]+):(\d{1,5})$/.exec(address);
+    const port = Number(match?.[1]);
+    if (match === null || port < 1 || port > 65_535) {
+      throw new InvalidArgumentError(
+        `${JSON.stringify(address)} is not host:port (an IPv6 address in brackets).`,
+      );
+    }
+  }
+  if (added.length === 0) throw new InvalidArgumentError("Give host:port.");
+  return previous === DEFAULT_ADDRESSES ? added : [...previous, ...added];
+}
