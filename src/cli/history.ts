@@ -5,7 +5,7 @@ import { Argument, type Command, InvalidArgumentError, Option } from "commander"
 import type { AuditRecord } from "../core/model/state.js";
 import { HISTORY_LIMIT_MAX, type Place } from "../drivers/server/admin-requests.js";
 import { ask } from "./ask.js";
-import { type ClientOptions, parsePlace, parseName, withClientOptions } from "./client-options.js";
+import { type ClientOptions, parseName, parsePlace, withClientOptions } from "./client-options.js";
 import { renderRecords } from "./render-record.js";
 import type { Cli } from "./terminal.js";
 
@@ -21,7 +21,10 @@ export function registerHistory(program: Command, cli: Cli): void {
     .description("show what happened, oldest first (--json: one record a line)")
     .addArgument(new Argument("[group]", "only records of this group").argParser(parseName))
     .addOption(
-      new Option("--since <index>", "records after this log index (or place: 4711.2), oldest first").argParser(parsePlace),
+      new Option(
+        "--since <index>",
+        "records after this log index (or place: 4711.2), oldest first",
+      ).argParser(parsePlace),
     )
     .addOption(
       new Option("-n, --limit <count>", "at most so many records").argParser(parseLimit).default(100),
@@ -30,10 +33,7 @@ export function registerHistory(program: Command, cli: Cli): void {
     .action(async (group: string | undefined, options: HistoryOptions) => {
       const { since, limit, details } = options;
       const { answer: page } = await ask(options, cli.note, (connection, timeoutMs) =>
-        connection.history(
-          { group: group ?? null, since: since ?? null, limit },
-          timeoutMs,
-        ),
+        connection.history({ group: group ?? null, since: since ?? null, limit }, timeoutMs),
       );
       if (page.truncatedBeforeIndex !== null) {
         cli.note(`older records are not kept; the oldest one has index ${page.truncatedBeforeIndex}`);
@@ -45,8 +45,7 @@ export function registerHistory(program: Command, cli: Cli): void {
       }
       if (page.records.length === 0)
         cli.note(group === undefined ? "no records" : `no records of group ${group}`);
-      if (page.more)
-        cli.note(moreRemark(since === undefined, page.records));
+      if (page.more) cli.note(moreRemark(since === undefined, page.records));
     });
 }
 

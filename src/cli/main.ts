@@ -8,6 +8,7 @@
  */
 import { userInfo } from "node:os";
 import { Command, CommanderError } from "commander";
+import { registerConfigCheck } from "./config-check.js";
 import { CliError, EXIT, exitCodeHelp } from "./exit-codes.js";
 import { registerExplain } from "./explain.js";
 import { registerHistory } from "./history.js";
@@ -35,6 +36,7 @@ function buildProgram(cli: Cli): Command {
   registerHold(program, cli, user);
   registerResume(program, cli, user);
   registerTransfer(program, cli);
+  registerConfigCheck(program.command("config").description("work with configuration files"), cli);
   return program;
 }
 
@@ -53,7 +55,7 @@ function currentUser(cli: Cli): string {
 async function run(cli: Cli, argv: readonly string[]): Promise<number> {
   try {
     await buildProgram(cli).parseAsync(argv, { from: "user" });
-    return EXIT.ok;
+    return cli.exit;
   } catch (error) {
     // Commander has printed its own sentence, and help and version are no failures.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;

@@ -57,9 +57,13 @@ function kindPaint(record: AuditRecord, paint: Paint): (text: string) => string 
   switch (record.kind) {
     case "decision":
     case "grant":
-    case "plan":
+    case "plan_done":
       return paint.cyan;
+    case "plan_failed":
+    case "plan_rolled_back":
+      return paint.red;
     case "hold":
+    case "resume":
     case "note":
       return paint.yellow;
     default:

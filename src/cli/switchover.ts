@@ -8,7 +8,7 @@
  */
 import { Argument, type Command, Option } from "commander";
 import { type Epoch, siteId } from "../core/base/ids.js";
-import type { Plan } from "../core/model/state.js";
+import type { AuditKind, Plan } from "../core/model/state.js";
 import type { AcceptedResponse } from "../drivers/server/admin-wire.js";
 import { askWrite, printAccepted } from "./accepted.js";
 import { ask } from "./ask.js";
@@ -34,6 +34,8 @@ interface SwitchoverOptions extends ClientOptions {
 }
 
 const LOOK_EVERY_MS = 300;
+/** Records that close a plan. */
+const CLOSING: ReadonlySet<AuditKind> = new Set<AuditKind>(["plan_done", "plan_failed", "plan_rolled_back"]);
 
 /** Adds the verb. */
 export function registerSwitchover(program: Command, cli: Cli, user: string): void {
@@ -166,7 +168,7 @@ async function lookAtPlan(
         timeoutMs,
       );
       if (!("records" in page)) return page;
-      const closing = page.records.filter((record) => record.kind === "plan" && record.epoch === epoch);
+      const closing = page.records.filter((record) => CLOSING.has(record.kind) && record.epoch === epoch);
       const granted = page.records.some((record) => record.kind === "grant" && record.epoch === epoch);
       return {
         kind: "replaced",

@@ -20,6 +20,10 @@ export interface Cli {
   json(value: unknown): void;
   /** A remark that is not part of the answer. */
   note(text: string): void;
+  /** The verb has said all itself and ends with that exit code. */
+  finish(exit: number): void;
+  /** The code given to `finish`, or 0. */
+  readonly exit: number;
   /** Colours for stdout. */
   readonly paint: Paint;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -37,7 +41,14 @@ export function terminal(): Cli {
     });
   }
   const interrupted = new AbortController();
+  let exit = 0;
   return {
+    finish: (code) => {
+      exit = code;
+    },
+    get exit() {
+      return exit;
+    },
     out: (text) => void stdout.write(`${text}\n`),
     json: (value) => void stdout.write(`${JSON.stringify(value)}\n`),
     note: (text) => void stderr.write(`${text}\n`),

@@ -9,7 +9,7 @@ import { Argument, type Command, Option } from "commander";
 import type { Place } from "../drivers/server/admin-requests.js";
 import type { WatchMessage } from "../drivers/server/admin-wire.js";
 import { refusedError } from "./ask.js";
-import { type ClientOptions, parsePlace, parseName, withClientOptions } from "./client-options.js";
+import { type ClientOptions, parseName, parsePlace, withClientOptions } from "./client-options.js";
 import { CliError, EXIT, mayAskElsewhere } from "./exit-codes.js";
 import { renderWatchMessage } from "./render-record.js";
 import type { Cli } from "./terminal.js";
@@ -28,9 +28,10 @@ export function registerWatch(program: Command, cli: Cli): void {
     .description("follow what happens, across reconnects (--json: one event a line)")
     .addArgument(new Argument("[group]", "only what concerns this group").argParser(parseName))
     .addOption(
-      new Option("--from <index>", "first the records after this log index (or place: 4711.2); 0: all that are kept").argParser(
-        parsePlace,
-      ),
+      new Option(
+        "--from <index>",
+        "first the records after this log index (or place: 4711.2); 0: all that are kept",
+      ).argParser(parsePlace),
     )
     .option("-d, --details", "show the evidence and the output of hooks of each record", false)
     .action(async (group: string | undefined, options: WatchOptions) => {

@@ -1,0 +1,427 @@
+/**
+ * The command as a child process against a real admin server over data: exit codes, JSON, the next address, resuming.
+ */
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { createServer } from "node:net";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import { epoch, logIndex } from "../../src/core/base/ids.js";
+import type { RefusalCode } from "../../src/core/model/code.js";
+import type { Plan } from "../../src/core/model/state.js";
+import { type AdminServer, startAdminServer } from "../../src/drivers/server/admin.js";
+import {
+  EXPLANATION,
+  GROUP,
+  LYON,
+  PARIS,
+  PLAN,
+  record,
+  SampleBackend,
+  SILENT_LOG,
+  STATUS,
+  until,
+} from "../drivers/server/admin-samples.js";
+
+const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
+
+interface Running {
+  readonly child: ChildProcess;
+  readonly done: Promise<Ended>;
+  stdout(): string;
+  stderr(): string;
+}
+
+interface Ended {
+  readonly exit: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const started = new Set<ChildProcess>();
+
+function start(args: readonly string[], env: Record<string, string> = {}): Running {
+  const { POINTSMAN_ADDRESS: _, ...inherited } = process.env;
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    env: { ...inherited, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  started.add(child);
+  let stdout = "";
+  let stderr = "";
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+    stdout += text;
+  });
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    stderr += text;
+  });
+  const done = new Promise<Ended>((resolve) => {
+    child.on("close", (exit) => {
+      started.delete(child);
+      resolve({ exit, stdout, stderr });
+    });
+  });
+  return { child, done, stdout: () => stdout, stderr: () => stderr };
+}
+
+const run = (args: readonly string[], env?: Record<string, string>): Promise<Ended> => start(args, env).done;
+
+let backend: SampleBackend;
+let server: AdminServer;
+let address: string;
+
+beforeEach(async () => {
+  backend = new SampleBackend();
+  server = await startAdminServer({ address: "127.0.0.1:0", backend, log: SILENT_LOG, version: "0.1.0" });
+  address = `127.0.0.1:${server.port}`;
+});
+
+afterEach(async () => {
+  for (const child of started) child.kill("SIGKILL");
+  await server.close(0);
+});
+
+/** A port that nobody listens on. */
+async function freePort(): Promise<number> {
+  const probe = createServer();
+  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
+  const bound = probe.address();
+  await new Promise((resolve) => probe.close(resolve));
+  assert.ok(bound !== null && typeof bound === "object");
+  return bound.port;
+}
+
+const lines = (text: string): unknown[] =>
+  text
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line));
+
+describe("reads", () => {
+  it("prints the status as text without colours into a pipe, and whole as JSON", async () => {
+    const text = await run(["status", "-a", address]);
+    assert.equal(text.exit, 0, text.stderr);
+    assert.match(text.stdout, /^cluster acme {3}leader w2/);
+    assert.ok(!text.stdout.includes("\u001b"));
+    const json = await run(["status", "--json", "--linearizable"], { POINTSMAN_ADDRESS: address });
+    assert.equal(json.exit, 0, json.stderr);
+    assert.deepEqual(lines(json.stdout), [STATUS]);
+    assert.deepEqual(backend.requests.at(-1), { kind: "status", linearizable: true });
+  });
+
+  it("explains in words and as JSON, and names an unknown group", async () => {
+    const text = await run(["explain", "shop", "-a", address]);
+    assert.equal(text.exit, 0, text.stderr);
+    assert.match(text.stdout, /What would have to change/);
+    const json = await run(["explain", "shop", "-a", address, "--json"]);
+    assert.deepEqual(lines(json.stdout), [EXPLANATION]);
+    const wrong = await run(["explain", "nope", "-a", address, "--json"]);
+    assert.equal(wrong.exit, 1);
+    assert.match(wrong.stderr, /group nope is not configured.*\[unknown_group\]/);
+    const [error] = lines(wrong.stdout) as [{ error: { code: string } }];
+    assert.equal(error.error.code, "unknown_group");
+  });
+
+  it("pages through the history by the places that it prints", async () => {
+    backend.records = [record(1, 0), record(2, 0), record(2, 1), record(3, 0, "other")];
+    const first = await run(["history", "-a", address, "--since", "0", "-n", "2", "--json"]);
+    assert.deepEqual(lines(first.stdout), [record(1, 0), record(2, 0)]);
+    const hint = /--since (\S+)/.exec(first.stderr)?.[1] ?? "";
+    const second = await run(["history", "-a", address, "--since", hint, "-n", "2", "--json"]);
+    assert.deepEqual(lines(second.stdout), [record(2, 1), record(3, 0, "other")]);
+    const table = await run(["history", "shop", "-a", address, "--details"]);
+    assert.equal(table.stdout.split("\n").length, 3 * 3 + 1);
+    const none = await run(["history", "ghost", "-a", address]);
+    assert.equal(none.exit, 0);
+    assert.match(none.stderr, /no records of group ghost/);
+  });
+});
+
+describe("exit codes", () => {
+  it("exits 2 for a wrong command line and asks nobody", async () => {
+    const wrong = [
+      ["switchover", "shop", "-a", address],
+      ["hold", "shop", "-a", address],
+      ["hold", "shop", "--reason", " ", "-a", address],
+      ["explain", "a/b", "-a", address],
+      ["status", "-a", "nonsense"],
+      ["status", "-a", address, "--timeout", "10"],
+      ["history", "-a", address, "--limit", "0"],
+      ["frobnicate"],
+    ];
+    const ended = await Promise.all(wrong.map((args) => run(args)));
+    assert.deepEqual(
+      ended.map((end) => end.exit),
+      wrong.map(() => 2),
+      ended.map((end) => end.stderr).join(""),
+    );
+    assert.deepEqual(backend.requests, []);
+  });
+
+  it("exits 0 for help, which lists the exit codes, and for the version", async () => {
+    const help = await run(["--help"]);
+    assert.equal(help.exit, 0);
+    assert.match(help.stdout, /Exit codes:\n {3}0 .*\n {3}1 /);
+    const version = await run(["--version"]);
+    assert.equal(version.exit, 0);
+    assert.match(version.stdout, /^\d+\.\d+\.\d+/);
+  });
+
+  const codes: readonly (readonly [RefusalCode, number])[] = [
+    ["not_held", 1],
+    ["invalid", 1],
+    ["no_leader", 3],
+    ["busy", 3],
+    ["unknown_outcome", 4],
+  ];
+  for (const [code, exit] of codes) {
+    it(`exits ${exit} for the refusal ${code} and prints it`, async () => {
+      backend.answer = () => ({ kind: "refused", code, message: "why so", leader: null });
+      const ended = await run(["resume", "shop", "-a", address]);
+      assert.equal(ended.exit, exit);
+      assert.match(ended.stderr, new RegExp(`why so \\[${code}\\]`));
+    });
+  }
+
+  it("exits 3 when nobody listens, soon, and when somebody listens and says nothing", async () => {
+    const begin = Date.now();
+    const refused = await run(["status", "-a", `127.0.0.1:${await freePort()}`]);
+    assert.equal(refused.exit, 3);
+    assert.ok(Date.now() - begin < 8_000, "a refused connection waited for the whole timeout");
+    const silent = createServer();
+    await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+    const bound = silent.address();
+    assert.ok(bound !== null && typeof bound === "object");
+    const ended = await run(["resume", "shop", "-a", `127.0.0.1:${bound.port}`, "--timeout", "500ms"]);
+    silent.close();
+    assert.equal(ended.exit, 3, ended.stderr);
+    assert.match(ended.stderr, /admin_unreachable/);
+  });
+
+  it("exits 4 when a write was sent and no answer came", async () => {
+    backend.answer = () => null;
+    const ended = await run([
+      "hold",
+      "shop",
+      "--reason",
+      "test",
+      "-a",
+      address,
+      "--timeout",
+      "700ms",
+      "--json",
+    ]);
+    assert.equal(ended.exit, 4);
+    assert.equal((lines(ended.stdout)[0] as { error: { code: string } }).error.code, "unknown_outcome");
+    assert.equal(backend.requests.length, 1);
+  });
+
+  it("exits 78 for a configuration with errors, with line and remedy, and says it in JSON", async () => {
+    const text = await run(["config", "check", MAIN]);
+    assert.equal(text.exit, 78);
+    assert.match(text.stdout, /error .*main\.js/);
+    const json = await run(["config", "check", "/nowhere/pointsman.yaml", "--json"]);
+    assert.equal(json.exit, 78);
+    assert.equal((lines(json.stdout)[0] as { ok: boolean }).ok, false);
+    const usage = await run(["config", "check", "/nowhere/pointsman.yaml", "--probe-rtt"]);
+    assert.equal(usage.exit, 2);
+  });
+});
+
+describe("several addresses", () => {
+  it("asks the next one when one is unreachable or cannot answer, for a read and for a write", async () => {
+    const dead = `127.0.0.1:${await freePort()}`;
+    const lost = new SampleBackend();
+    lost.answer = () => ({ kind: "refused", code: "no_leader", message: "cut off", leader: null });
+    const cutOff = await startAdminServer({
+      address: "127.0.0.1:0",
+      backend: lost,
+      log: SILENT_LOG,
+      version: "0",
+    });
+    const all = `${dead},127.0.0.1:${cutOff.port} ${address}`;
+    const read = await run(["status", "--json"], { POINTSMAN_ADDRESS: all });
+    assert.equal(read.exit, 0, read.stderr);
+    assert.match(read.stderr, /trying the next one/);
+    const write = await run(["resume", "shop", "--by", "anna", "--json"], { POINTSMAN_ADDRESS: all });
+    assert.equal(write.exit, 0, write.stderr);
+    assert.equal(lost.requests.length, 2);
+    assert.deepEqual(backend.requests.at(-1), { kind: "resume", group: "shop", by: "anna" });
+    await cutOff.close(0);
+  });
+
+  it("does not put a write to a second witness after the first may have taken it", async () => {
+    const lost = new SampleBackend();
+    lost.answer = () => null;
+    const first = await startAdminServer({
+      address: "127.0.0.1:0",
+      backend: lost,
+      log: SILENT_LOG,
+      version: "0",
+    });
+    const ended = await run([
+      "switchover",
+      "shop",
+      "--to",
+      "paris",
+      "-a",
+      `127.0.0.1:${first.port}`,
+      "-a",
+      address,
+      "--timeout",
+      "700ms",
+    ]);
+    assert.equal(ended.exit, 4, ended.stderr);
+    assert.deepEqual(backend.requests, []);
+    await first.close(0);
+  });
+});
+
+describe("watch", () => {
+  it("goes on at another witness after the place of the last record, and ends cleanly with Ctrl-C", async () => {
+    const other = new SampleBackend();
+    other.records = [record(5, 0), record(6, 0), record(6, 1), record(7, 0)];
+    const second = await startAdminServer({
+      address: "127.0.0.1:0",
+      backend: other,
+      log: SILENT_LOG,
+      version: "0",
+    });
+    backend.records = [record(4, 0), record(5, 0)];
+    const watching = start([
+      "watch",
+      "--from",
+      "4",
+      "--json",
+      "-a",
+      address,
+      "-a",
+      `127.0.0.1:${second.port}`,
+    ]);
+    await until("the backlog is there", () => lines(watching.stdout()).length === 2, 15_000);
+    backend.append(record(6, 0));
+    await until("the live record is there", () => lines(watching.stdout()).length === 3);
+    await server.close(0);
+    await until("it goes on", () => watching.stdout().includes("record 7.0"), 15_000);
+    watching.child.kill("SIGINT");
+    const ended = await watching.done;
+    assert.equal(ended.exit, 0, ended.stderr);
+    assert.equal(other.listeners.size, 0);
+    const messages = lines(ended.stdout) as { kind: string; record?: { index: number; seq: number } }[];
+    assert.deepEqual(
+      messages.flatMap((message) =>
+        message.record ? [`${message.record.index}.${message.record.seq}`] : [],
+      ),
+      ["5.0", "6.0", "6.1", "7.0"],
+    );
+    await second.close(0);
+  });
+
+  it("exits 3 when no address ever answers, and 1 when the query is refused", async () => {
+    const dead = await run(["watch", "-a", `127.0.0.1:${await freePort()}`]);
+    assert.equal(dead.exit, 3, dead.stderr);
+    const wrong = await run(["watch", "-a", address, "--from", "9007199254740993"]);
+    assert.equal(wrong.exit, 2, wrong.stderr);
+  });
+
+  it("ends quietly when its reader goes away", async () => {
+    backend.records = Array.from({ length: 2000 }, (_, at) => record(at + 1, 0));
+    const watching = start(["watch", "--from", "0", "-a", address]);
+    await until("it prints", () => watching.stdout().length > 0, 15_000);
+    watching.child.stdout?.destroy();
+    backend.append(record(3000, 0), record(3001, 0));
+    await until("it writes again", () => {
+      backend.append(record(3002 + backend.records.length, 0));
+      return watching.child.exitCode !== null;
+    });
+    assert.equal((await watching.done).exit, 0, watching.stderr());
+    await until("the subscription ended", () => backend.listeners.size === 0);
+  });
+});
+
+describe("switchover --wait", () => {
+  function planAt(status: Plan["status"], cursor: number): void {
+    const steps = PLAN.steps.map((step, at) => ({
+      ...step,
+      status: at < cursor ? ("done" as const) : ("pending" as const),
+    }));
+    const plan: Plan = {
+      ...PLAN,
+      kind: "switchover",
+      epoch: epoch(6),
+      status,
+      cursor,
+      steps,
+      endReason: status === "running" ? null : `it is ${status}`,
+    };
+    serve({ plan, lastEpoch: epoch(6) });
+  }
+
+  function serve(group: Partial<(typeof GROUP)["group"]>): void {
+    const accept = backend.answer;
+    backend.answer = (request) =>
+      request.kind === "status"
+        ? {
+            kind: "status",
+            status: {
+              ...STATUS,
+              raft: { ...STATUS.raft, applied: logIndex(4713) },
+              groups: [{ ...GROUP, group: { ...GROUP.group, ...group } }],
+            },
+          }
+        : accept(request);
+  }
+
+  const ARGS = ["switchover", "shop", "--to", "lyon", "--by", "anna", "--reason", "test", "--wait"];
+
+  it("tells each step once and exits 0 when the plan is done", async () => {
+    planAt("running", 2);
+    const waiting = start([...ARGS, "-a", address]);
+    await until("it tells the first steps", () => waiting.stdout().includes("fence"), 15_000);
+    planAt("done", 7);
+    const ended = await waiting.done;
+    assert.equal(ended.exit, 0, ended.stderr);
+    assert.match(ended.stdout, /switchover is decided \(log index 4713, epoch 6\)/);
+    for (const step of PLAN.steps)
+      assert.equal(ended.stdout.split(`  ${step.step} `).length, 2, ended.stdout);
+    assert.match(ended.stdout, /lyon is primary: it is done in 1\.4 s/);
+  });
+
+  it("exits 5 when the plan is rolled back, and gives the plan as JSON", async () => {
+    planAt("rolled_back", 4);
+    const ended = await run([...ARGS, "-a", address, "--json"]);
+    assert.equal(ended.exit, 5, ended.stderr);
+    const [document] = lines(ended.stdout) as [{ error: { code: string; plan: { status: string } } }];
+    assert.equal(document.error.code, "plan_failed");
+    assert.equal(document.error.plan.status, "rolled_back");
+  });
+
+  it("reads the end from the history when a later plan stands in its place", async () => {
+    backend.records = [
+      { ...record(4713, 0), epoch: epoch(6), kind: "decision", step: null },
+      { ...record(4720, 0), epoch: epoch(6), kind: "plan_rolled_back", step: null, message: "verify failed" },
+    ];
+    serve({
+      plan: { ...PLAN, kind: "rollback", epoch: epoch(7), to: PARIS },
+      lastEpoch: epoch(7),
+      ticket: { status: "held", site: PARIS, epoch: epoch(7), grantedAtMs: 1 },
+    });
+    const lost = await run([...ARGS, "-a", address]);
+    assert.equal(lost.exit, 5, lost.stdout);
+    assert.match(lost.stderr, /did not reach lyon: verify failed/);
+    backend.records.push({ ...record(4719, 0), epoch: epoch(6), kind: "grant", step: null });
+    serve({
+      plan: { ...PLAN, epoch: epoch(7) },
+      lastEpoch: epoch(7),
+      ticket: { status: "held", site: LYON, epoch: epoch(7), grantedAtMs: 1 },
+    });
+    assert.equal((await run([...ARGS, "-a", address])).exit, 0);
+  });
+
+  it("exits 4 when the plan has not ended in the time to wait", async () => {
+    planAt("running", 3);
+    const ended = await run([...ARGS, "-a", address, "--wait-timeout", "700ms"]);
+    assert.equal(ended.exit, 4, ended.stderr);
+    assert.match(ended.stderr, /still_running/);
+  });
+});
