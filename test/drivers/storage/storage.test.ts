@@ -3,7 +3,10 @@
  * and restarts; and what Raft forbids is refused at this last door.
  */
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import fc from "fast-check";
 import { InvariantError } from "../../../src/core/base/assert.js";
 import type { Entry, HardState } from "../../../src/core/raft/types.js";
@@ -84,6 +87,22 @@ test("appends handed in together share writes, complete in order, and the last o
   const restored = await readBack(directory);
   assert.deepEqual(restored.entries, [entry(1, 1), ...entries(2, 2 + (199 % 5), 200)]);
   assert.deepEqual(restored.hardState, hardState(200, 1, 0));
+});
+
+test("an idle moment after a write both slots of the mirror hold it", async (t) => {
+  const directory = privateDirectory(t);
+  const slots = (): Buffer[] => ["mirror.a", "mirror.b"].map((slot) => readFileSync(join(directory, slot)));
+  const { storage } = await open(directory);
+  for (let i = 1; i <= 3; i++) {
+    const before = slots();
+    assert.deepEqual(before[0], before[1], "settled before the next write");
+    await storage.append({ hardState: hardState(i, 1, 0), entries: [] });
+    const [a, b] = slots();
+    assert.notDeepEqual(a, b, "a write goes to one slot, the other stays whole");
+    for (let waits = 0; waits < 200 && !slots()[0]?.equals(slots()[1] ?? Buffer.alloc(0)); waits++)
+      await setTimeout(10);
+  }
+  await storage.close();
 });
 
 test("close finishes what was handed in and refuses what comes later", async (t) => {

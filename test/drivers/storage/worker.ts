@@ -3,12 +3,14 @@
  *
  * - `append`: appends without end, four in flight, and reports each acknowledged operation; on a failure reports it with the
  *   error of one more append, and ends.
+ * - `step`: does one such operation for each message from its parent.
  * - `hold`: opens, says so, and waits to be ended.
  * - `open`: opens, reports how that went, and ends.
  *
  * Operation n is the write in term n, so the restored term says how many operations the disk holds, and `stateAfter`
  * what must be there.
  */
+import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import type { Entry } from "../../../src/core/raft/types.js";
 import { StorageError } from "../../../src/drivers/storage/storage-error.js";
@@ -79,8 +81,9 @@ async function main(mode: string, directory: string): Promise<void> {
   for (let operation = restored.hardState.term + 1; ; operation++) {
     const write = operationAfter(state, operation);
     state = withWrite(state, write);
+    if (mode === "step") await once(process, "message");
     inFlight.push(storage.append(write).then(() => report({ kind: "acked", operation })));
-    if (inFlight.length < 4) continue;
+    if (inFlight.length < (mode === "step" ? 1 : 4)) continue;
     try {
       await inFlight.shift();
     } catch (thrown) {

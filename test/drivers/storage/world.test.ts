@@ -9,6 +9,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { openStorage } from "../../../src/drivers/storage/storage.js";
 import { StorageError } from "../../../src/drivers/storage/storage-error.js";
 import { entries, entry, hardState, IDENTITY, open, privateDirectory, readBack, skipUnless } from "./disk.js";
@@ -264,3 +265,33 @@ test("a failing sync is fatal, and what was acknowledged before it is there", {
   assert.ok(restored.hardState.term >= worker.acked(), `${worker.acked()} acknowledged`);
   assert.deepEqual(restored.entries, stateAfter(restored.hardState.term).entries);
 });
+
+// The order of the two syncs is what the proof in judge.ts rests on, and no crash of a process can show it: the kernel keeps what
+// was written. So each of the two is made to fail alone, and the append must fail with it.
+for (const [point, errno, code, what] of [
+  ["posix/io/sync/fdatasync", 5, "STORAGE_IO", /cannot write the log/],
+  ["posix/io/rw/pwrite", 28, "STORAGE_FULL", /cannot write the mirror of the hard state/],
+] as const) {
+  test(`no append is acknowledged when ${point} fails`, {
+    skip: skipUnless(hasFiu, "fiu-run (fiu-utils)"),
+  }, async (t) => {
+    const directory = join(privateDirectory(t), "data");
+    const control = join(privateDirectory(t), "fiu");
+    const worker = startWorker(t, "step", directory, ["fiu-run", "-x", "-f", control]);
+    const { pid } = await worker.report("open");
+    worker.child.send("go");
+    await worker.until("one acknowledgement", () => (worker.acked() === 1 ? true : undefined));
+    // Let the mirror settle, so that the next sync is that of the next append.
+    await setTimeout(200);
+    execFileSync("fiu-ctrl", ["-c", `enable name=${point},failinfo=${errno}`, "-f", control, String(pid)]);
+    const exited = once(worker.child, "exit");
+    worker.child.send("go");
+    const failed = await worker.report("failed");
+    await exited;
+    assert.deepEqual([failed.code, failed.laterCode, worker.acked()], [code, code, 1], failed.message);
+    assert.match(failed.message, what);
+    const restored = await readBack(directory);
+    assert.equal(restored.recovering, null);
+    assert.deepEqual(restored.entries, stateAfter(restored.hardState.term).entries);
+  });
+}
