@@ -1,0 +1,357 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { epoch, isCount, logIndex, nodeId, siteId, term, witnessId } from "../../../src/core/base/ids.js";
+import type { AdminResponse, WriteRequest } from "../../../src/core/model/admin.js";
+import { REFUSAL_CODES, type RefusalCode } from "../../../src/core/model/code.js";
+import type { View } from "../../../src/core/model/observation.js";
+import type { Entry, Message } from "../../../src/core/raft/types.js";
+import type { PeerMessage } from "../../../src/core/witness/contract.js";
+import { TEXT_LIMIT } from "../../../src/drivers/transport/fields.js";
+import { FIELD_LIMIT } from "../../../src/drivers/transport/flood.js";
+import {
+  decodeAck,
+  decodeFrame,
+  encodeAck,
+  encodeFrame,
+  type Frame,
+} from "../../../src/drivers/transport/wire.js";
+import { CONTEXT_LIMIT, NODE_LIMIT, WIRE_MESSAGE_TYPES } from "../../../src/drivers/transport/wire-raft.js";
+import { raftMessage } from "./helpers.js";
+
+const count = fc.oneof(fc.maxSafeNat(), fc.nat(100), fc.constantFrom(0, 2 ** 32, Number.MAX_SAFE_INTEGER));
+const share = fc.option(fc.double({ min: 0, max: 1, noNaN: true }));
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must not be there.
+const unfit = /[\u0000-\u001f\u007f-\u009f\ufffd\p{Surrogate}]/u;
+const text = fc.string({ unit: "grapheme", maxLength: 60 }).filter((value) => !unfit.test(value));
+const name = text.filter((value) => value !== "");
+const data = (maxLength: number) => fc.uint8Array({ maxLength }).map((bytes) => new Uint8Array(bytes));
+
+/** Entries that follow `index` in terms from `logTerm` up to `last`. */
+function entriesAfter(index: number, logTerm: number, last: number): fc.Arbitrary<Entry[]> {
+  const one = fc.record({
+    rise: fc.nat(2),
+    type: fc.constantFrom("EntryNormal", "EntryConfChange", "EntryConfChangeV2"),
+    data: data(40),
+  });
+  return fc.array(one, { maxLength: 6 }).map((list) => {
+    let at = logTerm;
+    return list.map(({ rise, type, data }, i) => {
+      at = Math.min(last, at + rise);
+      return { term: term(at), index: logIndex(index + 1 + i), type, data } as Entry;
+    });
+  });
+}
+
+const raft: fc.Arbitrary<Message> = fc
+  .record({
+    type: fc.constantFrom(...WIRE_MESSAGE_TYPES),
+    from: fc.integer({ min: 0, max: NODE_LIMIT }).map(nodeId),
+    to: fc.integer({ min: 0, max: NODE_LIMIT }).map(nodeId),
+    terms: fc.tuple(count, count).map(([a, b]) => [Math.min(a, b), Math.max(a, b)] as const),
+    index: fc.maxSafeNat().map((value) => logIndex(Math.max(0, value - 10))),
+    commit: count.map(logIndex),
+    reject: fc.boolean(),
+    rejectHint: count.map(logIndex),
+    context: data(CONTEXT_LIMIT),
+    recovering: fc.boolean(),
+  })
+  .chain(({ terms: [logTerm, last], ...rest }) =>
+    (rest.type === "MsgApp" || rest.type === "MsgProp"
+      ? entriesAfter(rest.index, logTerm, last)
+      : fc.constant([])
+    ).map((entries) => ({
+      ...raftMessage(rest.type, 0, 0),
+      ...rest,
+      logTerm: term(logTerm),
+      term: term(last),
+      entries,
+    })),
+  );
+
+const view: fc.Arbitrary<View> = fc.record({
+  witness: name.map(witnessId),
+  life: count,
+  seq: count,
+  abstaining: fc.boolean(),
+  observations: fc.array(
+    fc.record({
+      target: name,
+      opinion: fc.constantFrom("up", "down", "unknown"),
+      evidence: fc.record({
+        kind: fc.constantFrom("ok", "definite", "ambiguous", "stall", "start"),
+        text,
+        count,
+        falseAlarm: share,
+        rttMs: fc.option(fc.double({ min: 0, max: 86_400_000, noNaN: true })),
+        loss: share,
+      }),
+    }),
+    { maxLength: 5 },
+  ),
+});
+
+const write: fc.Arbitrary<WriteRequest> = fc.oneof(
+  fc.record({ kind: fc.constant("switchover"), group: text, to: text.map(siteId), by: text, reason: text }),
+  fc.record({ kind: fc.constant("hold"), group: text, by: text, reason: text }),
+  fc.record({ kind: fc.constant("resume"), group: text, by: text }),
+  fc.record({ kind: fc.constant("transfer"), to: text.map(witnessId) }),
+);
+const response: fc.Arbitrary<AdminResponse> = fc.oneof(
+  fc.record({
+    kind: fc.constant("accepted"),
+    index: count.map(logIndex),
+    epoch: fc.option(count.map(epoch)),
+    message: text,
+  }),
+  fc.record({
+    kind: fc.constant("refused"),
+    code: fc.constantFrom(...(Object.keys(REFUSAL_CODES) as RefusalCode[])),
+    message: text,
+    leader: fc.option(name.map(witnessId)),
+  }),
+);
+
+const message: fc.Arbitrary<PeerMessage> = fc.oneof(
+  fc.record({ kind: fc.constant("raft"), message: raft }),
+  fc.record({ kind: fc.constant("view"), view }),
+  fc.record({ kind: fc.constant("forward"), request: name, write }),
+  fc.record({ kind: fc.constant("forwarded"), request: name, response }),
+);
+const sentMs = fc.double({ min: 0, max: Number.MAX_SAFE_INTEGER, noNaN: true });
+const frame: fc.Arbitrary<Frame> = fc.oneof(
+  fc.record({
+    seq: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+    sentMs,
+    body: fc.record({ kind: fc.constant("message"), message }),
+  }),
+  fc.record({
+    seq: fc.constant(0),
+    sentMs,
+    body: fc.record({
+      kind: fc.constant("hello"),
+      hello: fc.record({ protocol: fc.nat(9), cluster: name, from: name, to: name, life: count }),
+    }),
+  }),
+  fc.record({ seq: fc.constant(0), sentMs, body: fc.record({ kind: fc.constant("ping") }) }),
+);
+
+/** fast-check's -0 is 0 on the wire and in every comparison that matters. */
+const positiveZero = (value: unknown): unknown =>
+  JSON.parse(JSON.stringify(value, (_, inner) => (inner instanceof Uint8Array ? [...inner] : inner)));
+
+test("every message that can be sent arrives as it was", () => {
+  fc.assert(
+    fc.property(frame, (sent) => {
+      const got = decodeFrame(encodeFrame(sent));
+      assert.equal(got.kind, "ok", JSON.stringify(got));
+      if (got.kind === "ok") assert.deepEqual(positiveZero(got.value), positiveZero(sent));
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("mutated bytes never throw and never yield a number out of range, an unknown word or broken order", () => {
+  const mutation = fc.record({ at: fc.nat(), byte: fc.nat(255), cut: fc.boolean(), insert: fc.boolean() });
+  let accepted = 0;
+  fc.assert(
+    fc.property(frame, fc.array(mutation, { minLength: 1, maxLength: 6 }), (sent, mutations) => {
+      let bytes = [...encodeFrame(sent)];
+      for (const { at, byte, cut, insert } of mutations) {
+        const place = at % (bytes.length + 1);
+        if (cut) bytes = bytes.slice(0, place);
+        else bytes.splice(place, insert ? 0 : 1, byte);
+      }
+      const got = decodeFrame(Uint8Array.from(bytes));
+      if (got.kind === "ok") {
+        accepted += 1;
+        checkFrame(got.value);
+      }
+    }),
+    { numRuns: 5000 },
+  );
+  assert.ok(accepted > 100, "some mutations must survive, else this shows nothing");
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+      const got = decodeFrame(bytes);
+      if (got.kind === "ok") checkFrame(got.value);
+      decodeAck(bytes);
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+/** Every value of an accepted frame is one that the types promise. */
+function checkFrame({ seq, sentMs: at, body }: Frame): void {
+  assert.ok(isCount(seq) && Number.isFinite(at) && at >= 0);
+  if (body.kind !== "message") return;
+  switch (body.message.kind) {
+    case "raft":
+      return checkRaft(body.message.message);
+    case "view":
+      return checkView(body.message.view);
+    case "forward":
+      assert.ok(body.message.request.length > 0);
+      return checkStrings(body.message.write);
+    case "forwarded": {
+      const { response: answer } = body.message;
+      assert.ok(answer.kind === "accepted" || answer.kind === "refused");
+      if (answer.kind === "refused") assert.ok(Object.hasOwn(REFUSAL_CODES, answer.code));
+      if (answer.kind === "accepted")
+        assert.ok(isCount(answer.index) && (answer.epoch === null || isCount(answer.epoch)));
+    }
+  }
+}
+
+function checkRaft(got: Message): void {
+  assert.ok(WIRE_MESSAGE_TYPES.includes(got.type));
+  for (const value of [got.term, got.logTerm, got.index, got.commit, got.rejectHint])
+    assert.ok(isCount(value));
+  for (const value of [got.from, got.to]) assert.ok(isCount(value) && value <= NODE_LIMIT);
+  assert.ok(got.context instanceof Uint8Array && got.context.length <= CONTEXT_LIMIT);
+  assert.equal(typeof got.reject, "boolean");
+  assert.equal(typeof got.recovering, "boolean");
+  for (const [i, entry] of got.entries.entries()) {
+    assert.ok(isCount(entry.term) && isCount(entry.index) && entry.data instanceof Uint8Array);
+    if (got.type === "MsgApp") assert.equal(entry.index, got.index + 1 + i);
+  }
+}
+
+function checkView(got: View): void {
+  assert.ok(isCount(got.life) && isCount(got.seq));
+  for (const { target, opinion, evidence } of got.observations) {
+    assert.ok(target.length > 0 && ["up", "down", "unknown"].includes(opinion));
+    assert.ok(
+      ["ok", "definite", "ambiguous", "stall", "start"].includes(evidence.kind) && isCount(evidence.count),
+    );
+    assert.ok(evidence.text.length <= TEXT_LIMIT);
+    for (const part of [evidence.falseAlarm, evidence.loss])
+      assert.ok(part === null || (part >= 0 && part <= 1));
+    assert.ok(evidence.rttMs === null || (evidence.rttMs >= 0 && Number.isFinite(evidence.rttMs)));
+  }
+}
+
+function checkStrings(value: object): void {
+  for (const inner of Object.values(value))
+    assert.ok(typeof inner === "string" && inner.length <= TEXT_LIMIT);
+}
+
+const heartbeatFrame = (more: Partial<Message>): Buffer =>
+  encodeFrame({
+    seq: 1,
+    sentMs: 1,
+    body: { kind: "message", message: { kind: "raft", message: raftMessage("MsgHeartbeat", 1, 2, more) } },
+  });
+
+/** The frame with `from` replaced by `to`, both hex, exactly once. */
+function patched(bytes: Buffer, from: string, to: string): Buffer {
+  const hex = bytes.toString("hex");
+  assert.equal(hex.split(from).length, 2, `${from} in ${hex}`);
+  return Buffer.from(hex.replace(from, to), "hex");
+}
+
+test("a term of 2^53 or 2^64 - 1 is refused, not rounded", () => {
+  // Field 4 of the raft message, 2^53 - 1 as varint; one more is the first number that is not safe.
+  const honest = heartbeatFrame({ term: term(Number.MAX_SAFE_INTEGER) });
+  assert.equal(decodeFrame(honest).kind, "ok");
+  const grown = decodeFrame(patched(honest, "20ffffffffffffff0f", "208080808080808010"));
+  assert.deepEqual(grown, {
+    kind: "refused",
+    unreadable: false,
+    reason: "field term is 9007199254740992, not an integer from 0 to 9007199254740991",
+  });
+  // Ten bytes instead of eight: the length of the raft message (field 5 of the frame) grows by two.
+  const length = honest.length - honest.indexOf(Buffer.from("0801", "hex"), 11);
+  const wider = Buffer.concat([
+    honest.subarray(0, honest.length - length),
+    Buffer.from(honest.subarray(honest.length - length)),
+  ]);
+  wider[wider.length - length - 1] = length + 2;
+  const all = decodeFrame(patched(wider, "20ffffffffffffff0f", "20ffffffffffffffffff01"));
+  assert.ok(all.kind === "refused" && all.reason.includes("18446744073709551615"), JSON.stringify(all));
+});
+
+test("an append whose entries leave a gap, or come from a later term, is refused", () => {
+  const entry = (index: number, at: number): Entry => ({
+    term: term(at),
+    index: logIndex(index),
+    type: "EntryNormal",
+    data: new Uint8Array(0),
+  });
+  const append = (entries: Entry[]) =>
+    decodeFrame(
+      encodeFrame({
+        seq: 1,
+        sentMs: 1,
+        body: {
+          kind: "message",
+          message: {
+            kind: "raft",
+            message: raftMessage("MsgApp", 1, 2, {
+              term: term(5),
+              index: logIndex(7),
+              logTerm: term(3),
+              entries,
+            }),
+          },
+        },
+      }),
+    ).kind;
+  assert.equal(append([entry(8, 3), entry(9, 5)]), "ok");
+  assert.equal(append([entry(8, 3), entry(10, 5)]), "refused");
+  assert.equal(append([entry(7, 3)]), "refused");
+  assert.equal(append([entry(8, 6)]), "refused");
+  assert.equal(append([entry(8, 4), entry(9, 3)]), "refused");
+});
+
+test("messages that belong to a member's own storage cannot be sent", () => {
+  assert.throws(() => heartbeatFrame({ responses: [raftMessage("MsgAppResp", 1, 2)] }), /responses/);
+  assert.throws(() => heartbeatFrame({ vote: nodeId(1) }), /vote/);
+  assert.throws(() => heartbeatFrame({ type: "MsgStorageAppend" }), /no message between members/);
+  assert.throws(() => heartbeatFrame({ commit: -1 as never }), /count/);
+});
+
+test("no text that an operator or a probed server comes up with makes the peer refuse the message", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "binary", maxLength: 2 * TEXT_LIMIT, size: "max" }), (reason) => {
+      const forward: PeerMessage = {
+        kind: "forward",
+        request: "r",
+        write: { kind: "hold", group: reason, by: reason, reason },
+      };
+      const bytes = encodeFrame({ seq: 1, sentMs: 1, body: { kind: "message", message: forward } });
+      assert.equal(decodeFrame(bytes).kind, "ok");
+    }),
+  );
+});
+
+test("four megabytes of empty entries are refused before they are unpacked into a gigabyte", () => {
+  const entries = Buffer.alloc(4_000_000);
+  for (let i = 0; i < entries.length; i += 2) entries[i] = 0x3a;
+  const flood = Buffer.concat([Buffer.from("0801", "hex"), Buffer.from("2a8092f401", "hex"), entries]);
+  const before = process.memoryUsage().heapUsed;
+  const got = decodeFrame(flood);
+  assert.ok(got.kind === "refused" && got.reason.includes("too many fields"), JSON.stringify(got));
+  assert.ok(process.memoryUsage().heapUsed - before < 20_000_000);
+  const full = raftMessage("MsgProp", 1, 2, {
+    entries: Array.from({ length: FIELD_LIMIT / 2 }, () => ({
+      term: term(1),
+      index: logIndex(1),
+      type: "EntryNormal" as const,
+      data: new Uint8Array(4),
+    })),
+  });
+  const honest = encodeFrame({
+    seq: 1,
+    sentMs: 1,
+    body: { kind: "message", message: { kind: "raft", message: full } },
+  });
+  assert.equal(decodeFrame(honest).kind, "ok");
+});
+
+test("acknowledgements survive the trip", () => {
+  assert.deepEqual(decodeAck(encodeAck({ frames: 7, heldMs: 1.5 })), {
+    kind: "ok",
+    value: { frames: 7, heldMs: 1.5 },
+  });
+});
