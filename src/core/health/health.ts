@@ -13,8 +13,9 @@ import type { WitnessId } from "../base/ids.js";
 import { nextFraction, randomState } from "../base/random.js";
 import { allTargets, type ClusterConfig, type ProbeSpec, type TargetKey } from "../model/config.js";
 import type { ProbeResult, View } from "../model/observation.js";
+import { Neighbours } from "./neighbours.js";
 import { PathLoss } from "./silence.js";
-import { TargetWatch } from "./target-watch.js";
+import { type Path, TargetWatch } from "./target-watch.js";
 import * as verdict from "./verdict.js";
 
 /** The majority's conclusion on one target (verdict.ts). */
@@ -54,7 +55,7 @@ interface Schedule {
 export class Detector {
   readonly #options: DetectorOptions;
   readonly #schedules = new Map<TargetKey, Schedule>();
-  readonly #paths = new Map<string, PathLoss>();
+  readonly #paths = new Map<string, Path>();
   #nowMs: number | null = null;
   #probe = 0;
   #seq = 0;
@@ -140,7 +141,7 @@ export class Detector {
     for (const { key, target } of allTargets(config)) {
       const host = hostOf(target.probe, key);
       hosts.add(host);
-      const path = this.#paths.get(host) ?? new PathLoss();
+      const path = this.#paths.get(host) ?? { loss: new PathLoss(), neighbours: new Neighbours() };
       this.#paths.set(host, path);
       const kept = old.get(key);
       if (kept !== undefined && sameProbe(kept.watch.config.probe, target.probe)) {

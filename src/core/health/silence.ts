@@ -1,37 +1,41 @@
 /**
  * How surprising is a run of silences? The arithmetic behind "down because nothing answers".
  *
- * A path is the way from this witness to one host. A run of n silences from a target that is alive needs n probes lost
+ * A path is the way from this witness to one host. A living target gives a run of n silences when n probes are lost
  * one after the other:
  *
  *     chance(n) = h(0) · h(1) · … · h(n−1),   h(d) = P(silence | alive, and the d probes before were silent)
  *
- * With one h this is independent loss, with h(0) and h(1) a first-order Markov chain. Neither is safe: a line with
- * short total blackouts beside thin random loss (Gilbert-Elliott) has an h that *grows* with d, and the average of both
- * kinds promises runs of twenty to be impossible that come every hour. So h is kept by depth, in classes that double:
- * 0, 1, 2, 3-4, 5-8, 9-16, 17 and more.
+ * With one h for all d this is independent loss, with h(0) and one other a first-order Markov chain. Neither is safe: on
+ * a line with short blackouts beside thin random loss (Gilbert-Elliott) h *grows* with d, and the average of both kinds
+ * promises runs of twenty to be impossible that come every hour. So h is kept by depth, in classes that double: 0, 1, 2,
+ * 3-4, 5-8, 9-16, 17 and more.
  *
- * What a class is taught: of the probes that a living target was sent at that depth, how many were silent. A run is
- * counted only when an answer (good or bad) has ended it, and not when it grew so long that the target was called dead:
- * a dead host must not teach its path that it is lossy. Counts fade by 1/MEMORY a probe, so "recent" is about the last
- * thousand probes of the path. All targets of a host teach one path; a deep class is taught by those that get there, which
- * are the ones that lose most, so sharing errs to the safe side.
+ * What a class is taught: of the probes sent to a living target at that depth, how many were silent. A run counts only once
+ * the target's own answer (good or bad) has ended it, and not when the target had been called dead by then: a dead host
+ * must not teach its path that it is lossy. Except the second time that a target called dead answers well soon after:
+ * that was no death, and a path that does such things must be known for it. Counts fade by 1/MEMORY a probe. All targets of
+ * a host teach one path; a deep class is taught by those that get there, the ones that lose most, so sharing errs to the
+ * safe side.
  *
- * From counts to a bound: h(d) is the mean of silent/sent with a prior, plus one standard deviation (Z). Prior of depths 0
- * and 1: 8 % with the weight of 8 probes; of deeper classes: the class before with the weight of 4. So a path that has
- * shown no silence yet gets n = 8 at one in a million, after 300 answers n = 6 (test/core/health/silence.test.ts has the table).
+ * From counts to a bound: each h is the mean of silent/sent with a prior, plus one standard deviation (Z). Prior of depths
+ * 0 and 1: 8 % with the weight of 8 probes; of deeper classes: the class before, with the same weight. h(0), how often runs
+ * begin, is also counted over the last sixty probes, and the larger counts: a path that turns bad is believed in seconds.
+ * At one in a million a path not yet known gets n = 8, one with 300 answers 7, one that loses half of the probes about 28
+ * (test/core/health/silence.test.ts measures them).
  *
- * What this cannot know: a path that turns bad at this moment. For the first twenty probes or so it is judged by its
- * past. The quorum, whose paths differ, stands against that.
+ * What this cannot know: a path that turns bad at this very moment. Against that stand the neighbours on the same host
+ * (neighbours.ts), and the quorum, whose paths differ.
  */
 
-/** How many probes of a path are remembered: the counts fade by 1/MEMORY with each. */
+/** How many probes of a path are remembered: counts fade by 1/MEMORY with each. */
 const MEMORY = 1000;
+/** The shorter memory of how often runs begin. */
+const MEMORY_RECENT = 60;
 /** How many standard deviations are added to each share. */
 const Z = 1;
 const PRIOR_SHARE = 0.08;
 const PRIOR_WEIGHT = 8;
-const INHERITED_WEIGHT = 4;
 
 /**
  * A run of so many silences is taken for death however lossy the path is. Cost: on a path that loses more than 89 % of
@@ -41,50 +45,70 @@ const INHERITED_WEIGHT = 4;
  */
 export const RUN_MAX = 120;
 
+const CLASSES = 7;
+
 /** Class of a depth: 0, 1, 2, 3-4, 5-8, 9-16, 17 and more. */
 function classOf(depth: number): number {
   return depth < 2 ? depth : Math.min(CLASSES - 1, 33 - Math.clz32(depth - 1));
 }
-const CLASSES = 7;
 
-/** What is known of the loss between this witness and one host. Mutable; times do not matter to it. */
+/** Fading counts of probes that were sent, and of those that stayed silent. */
+interface Counts {
+  sent: number;
+  silent: number;
+}
+
+/** What is known of the loss between this witness and one host. */
 export class PathLoss {
-  readonly #sent = new Float64Array(CLASSES);
-  readonly #silent = new Float64Array(CLASSES);
+  readonly #classes: readonly Counts[] = Array.from({ length: CLASSES }, () => ({ sent: 0, silent: 0 }));
+  readonly #recent: Counts = { sent: 0, silent: 0 };
+  /** Fading count of targets called dead that soon answered well. */
+  #alarms = 0;
 
   /** A living target answered after `run` silences in a row (0: the probe before was answered too). */
   learn(run: number): void {
     for (let depth = 0; depth <= run; depth++) {
-      for (let c = 0; c < CLASSES; c++) {
-        this.#sent[c] = (this.#sent[c] ?? 0) * (1 - 1 / MEMORY);
-        this.#silent[c] = (this.#silent[c] ?? 0) * (1 - 1 / MEMORY);
-      }
-      const c = classOf(depth);
-      this.#sent[c] = (this.#sent[c] ?? 0) + 1;
-      if (depth < run) this.#silent[c] = (this.#silent[c] ?? 0) + 1;
+      const silent = depth < run ? 1 : 0;
+      this.#alarms *= 1 - 1 / MEMORY;
+      for (const counts of this.#classes) count(counts, MEMORY, 0, 0);
+      const at = this.#classes[classOf(depth)];
+      if (at !== undefined) count(at, Number.POSITIVE_INFINITY, 1, silent);
+      if (depth === 0) count(this.#recent, MEMORY_RECENT, 1, silent);
     }
+  }
+
+  /** A target that was called dead at `calledAt` silences answered well after `run` of them. */
+  learnAlarm(run: number, calledAt: number): void {
+    // Nothing that died comes back so soon, except a service that was restarted; one such is forgiven.
+    if (run > Math.max(12, 2 * calledAt)) return;
+    const before = this.#alarms;
+    this.#alarms++;
+    if (before > 0.5) this.learn(run);
   }
 
   /** Recent share of silent probes among those sent to living targets, 0 to 1; null before any. */
   get loss(): number | null {
-    const sent = this.#sent.reduce((sum, count) => sum + count, 0);
-    return sent === 0 ? null : this.#silent.reduce((sum, count) => sum + count, 0) / sent;
+    const sent = this.#classes.reduce((sum, counts) => sum + counts.sent, 0);
+    return sent === 0 ? null : this.#classes.reduce((sum, counts) => sum + counts.silent, 0) / sent;
   }
 
-  /** Upper estimate of the chance that a healthy target on this path gives `run` silences in a row; 1 for none. */
-  chance(run: number): number {
+  /**
+   * Upper estimate of the chance that a healthy target on this path gives `run` silences in a row; 1 for none.
+   * `floor`: no h is taken to be lower (what the neighbours see at this moment).
+   */
+  chance(run: number, floor = 0): number {
     const bounds = this.#bounds();
     let chance = 1;
-    for (let depth = 0; depth < run; depth++) chance *= bounds[classOf(depth)] ?? 1;
+    for (let depth = 0; depth < run; depth++) chance *= Math.max(floor, bounds[classOf(depth)] ?? 1);
     return chance;
   }
 
   /** The least run whose chance is below `falseAlarm`, at most `RUN_MAX`. */
-  requiredRun(falseAlarm: number): number {
+  requiredRun(falseAlarm: number, floor = 0): number {
     const bounds = this.#bounds();
     let chance = 1;
     for (let depth = 0; depth < RUN_MAX; depth++) {
-      chance *= bounds[classOf(depth)] ?? 1;
+      chance *= Math.max(floor, bounds[classOf(depth)] ?? 1);
       if (chance < falseAlarm) return depth + 1;
     }
     return RUN_MAX;
@@ -92,17 +116,36 @@ export class PathLoss {
 
   /** The upper estimate of h for each class. */
   #bounds(): number[] {
-    const bounds: number[] = [];
-    let before = PRIOR_SHARE;
-    for (let c = 0; c < CLASSES; c++) {
-      const sent = this.#sent[c] ?? 0;
-      const priorShare = c < 2 ? PRIOR_SHARE : before;
-      const priorWeight = c < 2 ? PRIOR_WEIGHT : INHERITED_WEIGHT;
-      const weight = sent + priorWeight;
-      const share = ((this.#silent[c] ?? 0) + priorShare * priorWeight) / weight;
-      bounds.push(Math.min(1, share + Z * Math.sqrt((share * (1 - share)) / (weight + 1))));
-      before = share;
-    }
-    return bounds;
+    let prior = PRIOR_SHARE;
+    return this.#classes.map((counts, c) => {
+      const { mean, bound } = upperShare(
+        counts.silent,
+        counts.sent,
+        c < 2 ? PRIOR_SHARE : prior,
+        PRIOR_WEIGHT,
+      );
+      prior = mean;
+      if (c > 0) return bound;
+      return Math.max(
+        bound,
+        upperShare(this.#recent.silent, this.#recent.sent, PRIOR_SHARE, PRIOR_WEIGHT).bound,
+      );
+    });
   }
+}
+
+/** The share of `silent` among `sent` with a prior of that weight: its mean, and Z standard deviations above it. */
+export function upperShare(
+  silent: number,
+  sent: number,
+  prior: number,
+  weight: number,
+): { readonly mean: number; readonly bound: number } {
+  const mean = (silent + prior * weight) / (sent + weight);
+  return { mean, bound: Math.min(1, mean + Z * Math.sqrt((mean * (1 - mean)) / (sent + weight + 1))) };
+}
+
+function count(counts: Counts, memory: number, sent: number, silent: number): void {
+  counts.sent = counts.sent * (1 - 1 / memory) + sent;
+  counts.silent = counts.silent * (1 - 1 / memory) + silent;
 }

@@ -15,8 +15,15 @@
  */
 import type { TargetConfig, TargetKey } from "../model/config.js";
 import type { Evidence, EvidenceKind, Observation, Opinion, ProbeResult } from "../model/observation.js";
+import type { Neighbours } from "./neighbours.js";
 import { type PathLoss, RUN_MAX } from "./silence.js";
 import { sayChance, sayCount, sayLoss, sayMs } from "./words.js";
+
+/** The way to a host: shared by all its targets. */
+export interface Path {
+  readonly loss: PathLoss;
+  readonly neighbours: Neighbours;
+}
 
 /** What was settled last, with the evidence of that moment. */
 interface Settled {
@@ -29,7 +36,7 @@ interface Settled {
 
 export class TargetWatch {
   readonly key: TargetKey;
-  readonly path: PathLoss;
+  readonly path: Path;
   config: TargetConfig;
   #settled: Settled = {
     opinion: "unknown",
@@ -48,12 +55,12 @@ export class TargetWatch {
   #failures = 0;
   /** When the first silent probe of the run was sent. */
   #silentSinceMs = 0;
-  /** The run grew so long that the target was called dead. */
-  #condemned = false;
+  /** The length at which the run was taken for death; null while it is not. */
+  #calledAt: number | null = null;
   #lastText = "";
   #rttMs: number | null = null;
 
-  constructor(key: TargetKey, config: TargetConfig, path: PathLoss) {
+  constructor(key: TargetKey, config: TargetConfig, path: Path) {
     this.key = key;
     this.config = config;
     this.path = path;
@@ -77,6 +84,7 @@ export class TargetWatch {
     const before = this.opinion;
     this.#fresh = true;
     this.#lastText = result.text;
+    if (result.kind !== "failed") this.path.neighbours.note(this.key, sentMs, result.kind === "ambiguous");
     if (result.kind === "failed") this.#onFailed();
     else if (result.kind === "ambiguous") this.#onSilence(sentMs, nowMs);
     else this.#onAnswer(result);
@@ -102,7 +110,7 @@ export class TargetWatch {
       count,
       falseAlarm,
       rttMs: this.#rttMs,
-      loss: this.path.loss,
+      loss: this.path.loss.loss,
     };
     return { target: this.key, opinion, evidence };
   }
@@ -119,9 +127,10 @@ export class TargetWatch {
   }
 
   #onAnswer(result: Extract<ProbeResult, { kind: "ok" | "definite" }>): void {
-    if (!this.#condemned) this.path.learn(this.#silences);
+    if (this.#calledAt === null) this.path.loss.learn(this.#silences);
+    else if (result.kind === "ok") this.path.loss.learnAlarm(this.#silences, this.#calledAt);
     this.#silences = 0;
-    this.#condemned = false;
+    this.#calledAt = null;
     this.#failures = 0;
     const { fall, rise } = this.config;
     if (result.kind === "ok") {
@@ -146,14 +155,16 @@ export class TargetWatch {
     this.#silences++;
     const { fall, falseAlarm } = this.config;
     if (this.#silences < fall) return;
-    const chance = this.path.chance(this.#silences);
+    const chance = this.path.loss.chance(this.#silences, this.#floor());
     if (chance >= falseAlarm && this.#silences < RUN_MAX) return;
-    this.#condemned = true;
+    this.#calledAt ??= this.#silences;
+    // Answers from before the silence do not help it up again.
+    this.#successes = 0;
     // The site's own word weighs more than silence: a definite "down" keeps its evidence.
     if (this.#definites >= fall) return;
     const text =
       `no answer for ${sayMs(nowMs - this.#silentSinceMs)}: ${this.#silences} silences in a row` +
-      ` (${this.#lastText}), a healthy target on this path (${sayLoss(this.path.loss)})` +
+      ` (${this.#lastText}), a healthy target on this path (${sayLoss(this.path.loss.loss)})` +
       ` does that at most ${sayChance(chance)}`;
     this.#settle("down", "ambiguous", text, this.#silences, chance);
   }
@@ -181,12 +192,17 @@ export class TargetWatch {
     return agrees;
   }
 
+  /** What the neighbours say of the path since this target fell silent. */
+  #floor(): number {
+    return this.path.neighbours.floor(this.key, this.#silentSinceMs);
+  }
+
   #forget(): void {
     this.#successes = 0;
     this.#definites = 0;
     this.#silences = 0;
     this.#failures = 0;
-    this.#condemned = false;
+    this.#calledAt = null;
   }
 
   /** What has been seen since that does not (yet) change the opinion. */
@@ -199,7 +215,7 @@ export class TargetWatch {
     if (this.#definites > 0 && opinion !== "down")
       parts.push(`${this.#definites} of ${fall} failures that take it down (${this.#lastText})`);
     if (this.#silences > 0 && kind !== "ambiguous") {
-      const needed = Math.max(fall, this.path.requiredRun(falseAlarm));
+      const needed = Math.max(fall, this.path.loss.requiredRun(falseAlarm, this.#floor()));
       parts.push(`${this.#silences} silences in a row of ${needed} that mean down (${this.#lastText})`);
     }
     if (this.#failures > 0 && kind !== "stall") parts.push(`the last probe failed here (${this.#lastText})`);
