@@ -34,11 +34,17 @@ export interface Cli {
 /** The real terminal of this process. */
 export function terminal(): Cli {
   const { stdout, stderr, env } = process;
-  for (const stream of [stdout, stderr]) {
-    stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code !== "EPIPE") throw error;
-      process.exit(0);
-    });
+  let answering = false;
+  function write(text: string): void {
+    if (!answering) {
+      answering = true;
+      // Only once there is an answer: `run` prints none, and a witness must not end because a reader of its log did.
+      stdout.on("error", (error: NodeJS.ErrnoException) => {
+        if (error.code !== "EPIPE") throw error;
+        process.exit(0);
+      });
+    }
+    stdout.write(text);
   }
   const interrupted = new AbortController();
   let exit = 0;
@@ -49,8 +55,8 @@ export function terminal(): Cli {
     get exit() {
       return exit;
     },
-    out: (text) => void stdout.write(`${text}\n`),
-    json: (value) => void stdout.write(`${JSON.stringify(value)}\n`),
+    out: (text) => write(`${text}\n`),
+    json: (value) => write(`${JSON.stringify(value)}\n`),
     note: (text) => void stderr.write(`${text}\n`),
     paint: pc.createColors(wantsColour(stdout.isTTY === true, env)),
     env,
