@@ -304,6 +304,7 @@ test("only the step at the cursor begins, attempts follow one another, and what 
     record?.message ?? "",
     /precheck begun by w-b, begun again: w-a left attempt 1 without an outcome/,
   );
+  assert.deepEqual([record?.kind, record?.step, record?.epoch], ["step_begun", "precheck", 2]);
   assert.deepEqual([log.plan.steps[0]?.attempt, log.plan.steps[0]?.by], [2, W[1]]);
 });
 
@@ -493,7 +494,7 @@ test("a plan that needs a person puts the group on hold with what to do", () => 
   assert.deepEqual(
     records.map(({ kind, seq }) => [kind, seq]),
     [
-      ["plan", 0],
+      ["plan_failed", 0],
       ["hold", 1],
     ],
   );
