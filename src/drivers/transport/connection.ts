@@ -74,7 +74,6 @@ export class Connection {
   private inFlightBytes = 0;
   private ackedFrames = 0;
   private received: Buffer = Buffer.alloc(0);
-  private status: { code: number; details: string } | null = null;
 
   constructor(options: ConnectionOptions) {
     this.options = options;
@@ -144,15 +143,15 @@ export class Connection {
       "user-agent": "pointsman",
     });
     stream.on("response", (headers) => {
-      // An answer without a body carries its status in the headers.
-      this.onStatus(headers["grpc-status"], headers["grpc-message"]);
       if (headers[":status"] !== 200) this.lose(`HTTP status ${String(headers[":status"])}: not a witness`);
+      // An answer without a body carries its status in the headers.
+      else this.onStatus(headers["grpc-status"], headers["grpc-message"]);
     });
     stream.on("trailers", (headers) => this.onStatus(headers["grpc-status"], headers["grpc-message"]));
     stream.on("data", (chunk: Buffer) => this.onData(chunk));
     stream.on("drain", () => this.onDrain());
     stream.on("error", (error) => this.lose(error.message));
-    stream.on("close", () => this.onStreamClosed());
+    stream.on("close", () => this.lose("stream closed"));
     this.session = session;
     this.stream = stream;
     this.state = "open";
@@ -165,14 +164,13 @@ export class Connection {
     if (this.state !== "closed") this.options.onWritable();
   }
 
+  /** The peer's last word. It comes while our half of the stream is still open, so nothing else would end it. */
   private onStatus(code: unknown, message: unknown): void {
     if (code === undefined) return;
-    this.status = { code: Number(code), details: percentDecoded(typeof message === "string" ? message : "") };
-  }
-
-  private onStreamClosed(): void {
-    if (this.status === null || this.status.code === GRPC_UNAVAILABLE) this.lose("stream closed");
-    else this.end({ kind: "refused", details: this.status.details || `gRPC status ${this.status.code}` });
+    const details = percentDecoded(typeof message === "string" ? message : "");
+    if (Number(code) === GRPC_OK || Number(code) === GRPC_UNAVAILABLE)
+      this.lose(`the peer ends the stream: ${details}`);
+    else this.end({ kind: "refused", details: details === "" ? `gRPC status ${String(code)}` : details });
   }
 
   private onData(chunk: Buffer): void {
@@ -226,7 +224,8 @@ export class Connection {
   }
 }
 
-/** The peer is going away: nothing to mend. */
+/** Statuses of a peer that is going away: nothing to mend. */
+const GRPC_OK = 0;
 const GRPC_UNAVAILABLE = 14;
 
 function percentDecoded(text: string): string {
