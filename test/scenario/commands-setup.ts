@@ -8,7 +8,7 @@ import { type NodeTemplate, ScenarioError, type World } from "./world.js";
 
 const LEVELS = ["debug", "info", "warn", "error", "fatal", "none"];
 
-/** `add-nodes N voters=(…) learners=(…) index=I inflight=… prevote=… checkquorum=… async-storage-writes=… read-only=…` */
+/** `add-nodes N voters=(…) learners=(…) index=I inflight=… prevote=… checkquorum=… async-storage-writes=… read-only=…`; `max-size-per-msg` is ours. */
 export function addNodes(world: World, d: Directive): void {
   const index = count(value(d, "index") ?? "0", "index");
   if (index <= 1) throw new ScenarioError("index must be specified as > 1 due to bootstrap");
@@ -26,7 +26,7 @@ export function addNodes(world: World, d: Directive): void {
     checkQuorum: flag("checkquorum"),
     asyncStorageWrites: flag("async-storage-writes"),
     seed: 1,
-    maxSizePerMsg: 0,
+    maxSizePerMsg: count(value(d, "max-size-per-msg") ?? "0", "max-size-per-msg"),
     maxInflightMsgs: count(value(d, "inflight") ?? "0", "inflight"),
     maxCommittedSizePerReady: count(
       value(d, "max-committed-size-per-ready") ?? "0",
@@ -69,8 +69,10 @@ export function restart(world: World, d: Directive): void {
   world.restart(world.host(firstNode(d)), recovering);
 }
 
-/** `lose-log n last=I`: the disk of n silently forgets every entry after I. */
+/** `lose-log n last=I`: the store of n falls back to when I was its last entry, commit index included; its term and vote are mirrored. */
 export function loseLog(world: World, d: Directive): void {
   const { disk } = world.host(firstNode(d));
-  disk.entries = disk.entries.slice(0, Math.max(0, count(value(d, "last"), "last") - disk.baseIndex));
+  const last = count(value(d, "last"), "last");
+  disk.hardState = { ...disk.hardState, commit: logIndex(Math.min(disk.hardState.commit, last)) };
+  disk.entries = disk.entries.slice(0, Math.max(0, last - disk.baseIndex));
 }

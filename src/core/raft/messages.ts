@@ -93,10 +93,26 @@ export function isResponse(type: MessageType): boolean {
   return RESPONSES.has(type);
 }
 
+/** What a member sends to itself: promises that wait behind a write, and the caller's own wishes. */
+const TO_SELF: ReadonlySet<MessageType> = new Set([
+  "MsgAppResp",
+  "MsgVoteResp",
+  "MsgPreVoteResp",
+  "MsgProp",
+  "MsgReadIndex",
+  "MsgTransferLeader",
+  "MsgForgetLeader",
+]);
+
+/** True for types that may come from the member itself. */
+export function isToSelf(type: MessageType): boolean {
+  return TO_SELF.has(type);
+}
+
 /** True for a storage message that does not come from this member's own storage (an order is never for us to take). */
 export function isStrayStorageMessage(m: Message): boolean {
   if (STORAGE_ORDERS.has(m.type)) return true;
-  return STORAGE_RESPONSES.has(m.type) && !isLocalTarget(m.from);
+  return STORAGE_RESPONSES.has(m.type) !== isLocalTarget(m.from);
 }
 
 /**
@@ -107,6 +123,7 @@ export function malformed(m: Message): string | null {
   const counts = [m.from, m.to, m.term, m.logTerm, m.index, m.commit, m.vote, m.rejectHint];
   if (!counts.every(isCount))
     return `${m.type} from ${m.from}: a number is not a count (${counts.join(", ")})`;
+  if (m.from === NO_NODE) return `${m.type} comes from nobody`;
   if (m.term > MAX_TERM || m.index > MAX_TERM)
     return `${m.type} from ${m.from}: term ${m.term} or index ${m.index} is absurd`;
   if (TERMED.has(m.type) && m.term === 0) return `${m.type} from ${m.from} has no term`;
@@ -121,7 +138,7 @@ function malformedRun(m: Message): string | null {
   for (const entry of m.entries) {
     if (entry.index !== index + 1 || !isCount(entry.index))
       return `MsgApp from ${m.from}: entry ${entry.index} after ${index}`;
-    if (!isCount(entry.term) || entry.term < last || entry.term > m.term)
+    if (!isCount(entry.term) || entry.term === 0 || entry.term < last || entry.term > m.term)
       return `MsgApp from ${m.from} at term ${m.term}: entry ${entry.index} has term ${entry.term} after term ${last}`;
     index = entry.index;
     last = entry.term;

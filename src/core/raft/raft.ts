@@ -18,7 +18,7 @@ import { acceptReady, buildReady, hasReady, type Shown } from "./ready.js";
 import { statusOf } from "./status.js";
 import { step } from "./step.js";
 import { tick } from "./tick.js";
-import type { Message, Ready, Status, StepOutcome } from "./types.js";
+import type { Entry, Message, Ready, Status, StepOutcome } from "./types.js";
 import { LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD } from "./types.js";
 
 export type { RaftConfig, RaftStorageState } from "./config.js";
@@ -152,6 +152,13 @@ export class RawNode {
   /** Sets the current election timeout, in ticks, until it is next drawn; for scenarios, which want to say who campaigns first. */
   setRandomizedElectionTimeout(ticks: number): void {
     this.#member.setRandomizedElectionTimeout(ticks);
+  }
+
+  /** The log from `index` on, as this member sees it, durable or not: for checks and inspection. Empty past the end. */
+  entriesFrom(index: LogIndex): readonly Entry[] {
+    const { log } = this.#member;
+    const from = index < log.firstIndex ? log.firstIndex : index;
+    return log.entriesFrom(from, Number.POSITIVE_INFINITY);
   }
 
   /** This member as it sees itself now. */

@@ -100,8 +100,9 @@ export function handleHeartbeat(r: Member, m: Message): void {
   const believed = believableCommit(m.commit, r.recovering, r.verifiedIndex);
   r.log.commitTo(logIndex(Math.min(believed, lastIndex)));
   r.leaveRecoveryWhenCovered();
-  r.send({ type: "MsgHeartbeatResp", to: m.from, context: m.context });
-  if (r.recovering !== null && m.commit > r.verifiedIndex) {
+  const recovering = r.recovering !== null;
+  r.send({ type: "MsgHeartbeatResp", to: m.from, context: m.context, recovering });
+  if (recovering && m.commit > r.verifiedIndex) {
     // The leader's idea of this log is from before the loss, and in a quiet cluster no append would put it right.
     const index = logIndex(Math.min(m.commit, lastIndex));
     const term = r.log.term(index) ?? r.term;

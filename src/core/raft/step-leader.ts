@@ -77,6 +77,7 @@ function onAcknowledgement(r: Member, m: Message, progress: Progress): void {
 
 function onHeartbeatResp(r: Member, m: Message, progress: Progress): void {
   progress.recentActive = true;
+  progress.recovering = m.recovering;
   // It answers, so what was out may be asked for again.
   progress.flowPaused = false;
   if (progress.match < r.log.lastIndex || progress.state === "StateProbe") sendAppend(r, m.from);

@@ -4,7 +4,14 @@
 import { NO_NODE } from "../base/ids.js";
 import { answerVote, isSticky } from "./election.js";
 import type { Member } from "./member.js";
-import { entriesSize, isResponse, isStrayStorageMessage, malformed, payloadsSize } from "./messages.js";
+import {
+  entriesSize,
+  isResponse,
+  isStrayStorageMessage,
+  isToSelf,
+  malformed,
+  payloadsSize,
+} from "./messages.js";
 import { stepCandidate } from "./step-candidate.js";
 import { stepFollower } from "./step-follower.js";
 import { stepLeader } from "./step-leader.js";
@@ -17,7 +24,7 @@ export function step(r: Member, m: Message): StepOutcome {
     r.noteAnomaly(wrong);
     return "malformed";
   }
-  if (m.to !== r.id) return "foreign";
+  if (m.to !== r.id || (m.from === r.id && !isToSelf(m.type))) return "foreign";
   if (isStrayStorageMessage(m)) return "stray_local_message";
   if (isResponse(m.type) && r.tracker.progress(m.from) === undefined) return "peer_not_found";
 
@@ -72,7 +79,11 @@ function dispatch(r: Member, m: Message): StepOutcome {
 
 function onApplied(r: Member, m: Message): void {
   const last = m.entries.at(-1);
-  if (last === undefined) return;
+  if (last === undefined || last.index < r.log.applied) return;
+  if (last.index > r.log.applying) {
+    r.noteAnomaly(`MsgStorageApplyResp for ${last.index}, but only ${r.log.applying} was handed out`);
+    return;
+  }
   r.log.appliedTo(last.index, entriesSize(m.entries));
   r.uncommittedBytes = Math.max(0, r.uncommittedBytes - payloadsSize(m.entries));
 }

@@ -82,7 +82,7 @@ export interface Message {
   /** MsgStorageAppend and MsgStorageApply: to be delivered when the work is done, never earlier. */
   readonly responses: readonly Message[];
   /**
-   * MsgAppResp: the sender lost durable log and rebuilds it (DESIGN: `recovering`). The leader believes the rejection even
+   * MsgAppResp, MsgHeartbeatResp: the sender lost durable log and rebuilds it (DESIGN: `recovering`). The leader believes the rejection even
    * below the match index that it remembers.
    */
   readonly recovering: boolean;

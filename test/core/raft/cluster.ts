@@ -8,7 +8,6 @@ import { logIndex, type NodeId, nodeId, term } from "../../../src/core/base/ids.
 import {
   type Entry,
   type HardState,
-  LOCAL_APPEND_THREAD,
   type Message,
   type RaftConfig,
   RawNode,
@@ -60,6 +59,8 @@ export function persist(disk: Disk, m: Message): void {
 export class Cluster {
   readonly hosts: Host[];
   network: Message[] = [];
+  /** Sees each message at the instant at which it enters the network. */
+  onSend: (m: Message) => void = () => {};
   readonly #options: ClusterOptions;
 
   constructor(size: number, options: ClusterOptions = {}) {
@@ -115,7 +116,7 @@ export class Cluster {
   restart(id: number, recovering: Recovering | null = null): void {
     const host = this.host(id);
     const fresh = this.#boot(host.id, this.hosts.length, host.disk, recovering);
-    Object.assign(host, { ...fresh, disk: host.disk });
+    Object.assign(host, fresh);
   }
 
   /** Takes out one Ready and queues its work; with synchronous storage does it at once. */
@@ -128,15 +129,20 @@ export class Cluster {
       const from = ready.entries[0]?.index;
       if (from !== undefined) host.disk.entries.splice(from - 1, host.disk.entries.length, ...ready.entries);
       host.applied.push(...ready.committedEntries);
-      this.network.push(...ready.messages);
+      for (const m of ready.messages) this.#send(m);
       host.node.advance(ready);
       return;
     }
     for (const m of ready.messages) {
       if (m.type === "MsgStorageAppend") host.appends.push(m);
       else if (m.type === "MsgStorageApply") host.applies.push(m);
-      else this.network.push(m);
+      else this.#send(m);
     }
+  }
+
+  #send(m: Message): void {
+    this.onSend(m);
+    this.network.push(m);
   }
 
   /** Performs the oldest write, after which its responses are free. */
@@ -159,7 +165,7 @@ export class Cluster {
   #respond(host: Host, m: Message): void {
     for (const response of m.responses) {
       if (response.to === host.id) host.node.step(response);
-      else this.network.push(response);
+      else this.#send(response);
     }
   }
 
@@ -216,9 +222,4 @@ export class Cluster {
 /** True for messages between members of `ids` only. */
 export function among(...ids: number[]): (m: Message) => boolean {
   return (m) => ids.includes(m.from) && ids.includes(m.to);
-}
-
-/** True for this member's own storage. */
-export function isAppendThread(id: NodeId): boolean {
-  return id === LOCAL_APPEND_THREAD;
 }
