@@ -271,7 +271,8 @@ export async function routeDns(
   const all = [...errors.values()];
   const detail = all.map((error) => error.message).join("\n");
   if (memory.maybeDone !== null) {
-    const { code, message } = memory.maybeDone;
+    const { code } = memory.maybeDone;
+    const message = `${memory.maybeDone.message}; the update was sent and may have been carried out`;
     return { kind: "unknown", code, message, retriable: true, detail };
   }
   const first = all.find((error) => !error.retriable) ?? all[0];

@@ -193,8 +193,8 @@ async function discover(
     ...request.resolvers.map((server) => ({ server, recursion: true })),
   ];
   // Without the list nobody can say that all agree, so the list is asked for until it comes.
+  const reasons = new Map<string, string>();
   for (;;) {
-    const reasons: string[] = [];
     for (const primary of request.servers) {
       const answer = await askOnce(primary, request.zone, "NS", false, deadline, signal);
       const names =
@@ -204,7 +204,8 @@ async function discover(
       if (answer instanceof DnsError || names.length === 0) {
         const what =
           answer instanceof DnsError ? answer.message : `no NS records of ${request.zone} (${answer.rcode})`;
-        reasons.push(what);
+        // The last question is cut short by the end of time; the reason before it tells more.
+        if (deadline.leftMs > 0 || !reasons.has(primary)) reasons.set(primary, what);
         continue;
       }
       const found = await Promise.all(
@@ -219,10 +220,8 @@ async function discover(
       return { servers: [...servers], lost };
     }
     if (signal.aborted || deadline.leftMs === 0) {
-      return {
-        servers: [],
-        lost: [...servers].map((server, at) => missing(server, reasons[at] ?? "was not asked")),
-      };
+      const why = (server: string): string => reasons.get(server) ?? "was not asked";
+      return { servers: [], lost: request.servers.map((server) => missing(server, why(server))) };
     }
     await sleep(Math.min(request.intervalMs ?? DEFAULT_INTERVAL_MS, deadline.leftMs), signal);
   }

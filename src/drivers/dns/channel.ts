@@ -65,13 +65,12 @@ function ended(
   server: Endpoint,
   maybeDone: boolean,
 ): DnsError {
-  const what = code === "dns_timeout" ? "did not answer in time" : "was given up on request";
-  const sent = maybeDone ? "the request was sent and may have been carried out" : "nothing was sent";
-  const text =
+  const what =
     code === "dns_timeout"
-      ? `name server ${server.text} ${what}`
-      : `the exchange with name server ${server.text} ${what}`;
-  return new DnsError(code, `${text}; ${sent}`, { server: server.text, maybeDone, retriable: true });
+      ? `name server ${server.text} did not answer in time`
+      : `the exchange with name server ${server.text} was called off`;
+  const text = maybeDone ? what : `${what}; nothing was sent`;
+  return new DnsError(code, text, { server: server.text, maybeDone, retriable: true });
 }
 
 /** Settles a promise at the deadline or on abort, whichever comes first; always clears what it set up. */

@@ -306,6 +306,21 @@ function suite(kind: NameServerKind): void {
       assert.match(outside.message, /x\.example\.test is not in zone sub\.example\.test/);
     });
 
+    test("a server that does not speak for the zone itself is not written to", async () => {
+      const proxy = await startDnsProxy(server.host, server.port);
+      try {
+        // A resolver's answer: the same records, without the AA bit.
+        proxy.damage = (answer) => {
+          answer.writeUInt8(answer.readUInt8(2) & ~0x04, 2);
+          return answer;
+        };
+        const outcome = await route(order("resolver", 1, "a", { servers: [proxy.address], key: null }));
+        assert.deepEqual([outcome.kind, outcome.code], ["failed", "dns_not_authoritative"]);
+      } finally {
+        await proxy.close();
+      }
+    });
+
     test("each prerequisite failure and a record outside the zone come back as their own code", async () => {
       const to = parseEndpoint(server.address);
       const deadline = Deadline.in(5_000);

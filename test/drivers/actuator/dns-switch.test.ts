@@ -208,6 +208,21 @@ test("a stranger's record stops the order and is named with what was expected", 
   }
 });
 
+test("an address of a family that no site uses is a stranger's too, as is a CNAME; other types are left alone", () => {
+  const only: DnsRecordSet[] = [{ name: NAME, type: "A", values: ["192.0.2.1"] }];
+  const mark = { epoch: 7, site: "a", group: "shop" };
+  const one = planSwitch({ zone: "example.test", ttlSeconds: 5, mark, records: only, known: [] });
+  for (const [extra, kind] of [
+    [{ name: NAME, type: "AAAA", values: ["2001:db8::66"] }, "foreign"],
+    [{ name: NAME, type: "TXT", values: ["v=spf1 -all"] }, "update"],
+  ] as const) {
+    const zone = zoneWith([...only, extra], null);
+    assert.equal(judgeState(one, read(zone, one)).kind, kind);
+  }
+  const cname = zoneWith([{ name: NAME, type: "CNAME", values: ["parked.test"] }], null);
+  assert.equal(judgeState(one, read(cname, one)).kind, "foreign");
+});
+
 test("records that stood before this program came are adopted when they are a known site's", () => {
   for (const records of [A, B.slice(0, 1), C, []]) carryOut(zoneWith(records, null), order(1, "b"));
   carryOut(zoneWith(A, null), order(1, "a"));

@@ -1,5 +1,6 @@
 /** The verify step against our own name servers, which say what each test needs, when it needs it. */
 import assert from "node:assert/strict";
+import { createSocket } from "node:dgram";
 import { afterEach, test } from "node:test";
 import type { DnsRecordSet } from "../../../src/core/model/config.js";
 import {
@@ -7,6 +8,7 @@ import {
   type DnsVerifyRequest,
   verifyDns,
 } from "../../../src/drivers/actuator/dns-verify.js";
+import { answerDns } from "../../../src/drivers/server/dns-answer.js";
 import { type DnsServer, startDnsServer } from "../../../src/drivers/server/dns-server.js";
 import type { DnsZoneData, EmbeddedRecordSet } from "../../../src/drivers/server/dns-zone.js";
 import { freePort } from "../../support/name-servers.js";
@@ -198,6 +200,33 @@ test("a dead server, one that refuses and one without the zone are each named wi
   assert.match(outcome.detail, new RegExp(`${dead}: disagrees: cannot reach name server`));
   assert.match(outcome.detail, new RegExp(`${empty.address}: disagrees: .*REFUSED`));
   assert.match(outcome.detail, new RegExp(`${gone.address}: disagrees: .*no such record \\(NXDOMAIN\\)`));
+});
+
+test("a server that only repeats others is not taken for an authoritative one", async () => {
+  const data = NEW;
+  const parrot = createSocket("udp4");
+  parrot.on("message", (packet, from) => {
+    const reply = answerDns(packet, data, "udp");
+    if (reply === null) return;
+    reply.bytes.writeUInt8(reply.bytes.readUInt8(2) & ~0x04, 2);
+    parrot.send(reply.bytes, from.port, from.address);
+  });
+  await new Promise<void>((resolve) => parrot.bind(0, "127.0.0.1", resolve));
+  const address = `127.0.0.1:${parrot.address().port}`;
+  try {
+    const outcome = await verifyDns(request({ authoritative: [address], timeoutMs: 200 }), never);
+    assert.match(outcome.message, /not authoritative for the zone/);
+    const asResolver = await verifyDns(
+      request({ authoritative: [address], resolvers: [address], timeoutMs: 200 }),
+      never,
+    );
+    assert.equal(
+      asResolver.reports.find((report) => report.role === "resolver")?.answer.includes("192.0.2.2"),
+      true,
+    );
+  } finally {
+    parrot.close();
+  }
 });
 
 test("a set without values must not exist any more", async () => {

@@ -27,7 +27,7 @@ import { message, wildName, wildRecord } from "../dns/arbitrary.js";
 
 const ZONE: EmbeddedZone = {
   name: "pm.test",
-  serial: 2 ** 32 + 42,
+  serial: 2 ** 32 + 2 ** 31 + 42,
   ns: ["ns1.pm.test", "ns2.other.test"],
   stale: false,
   staleness: "stale",
@@ -139,7 +139,7 @@ test("a CNAME loop ends", async () => {
 
 test("the serial is taken modulo 2^32 and negative answers may be cached for the minimum, not for the SOA's TTL", async () => {
   const soa = (await ask("pm.test", "SOA")).answers[0];
-  assert.equal(soa?.value, "ns1.pm.test hostmaster.pm.test 42 60 61 62 7");
+  assert.equal(soa?.value, "ns1.pm.test hostmaster.pm.test 2147483690 60 61 62 7");
   assert.equal(soa?.ttl, 300);
   assert.equal((await ask("nope.pm.test", "A")).authorities[0]?.ttl, 7);
 });
@@ -368,6 +368,18 @@ test("a connection that brings no whole question is closed, however busily it se
   clearInterval(trickle);
   const tookMs = performance.now() - startedAt;
   assert.ok(tookMs >= 350 && tookMs < 3_000, `${tookMs}`);
+});
+
+test("a connection that goes on asking is kept past the idle limit", async () => {
+  const socket = await connect();
+  let answers = 0;
+  socket.on("data", () => answers++);
+  for (let at = 0; at < 6; at++) {
+    socket.write(tcpQuestion(at));
+    await new Promise((resolve) => setTimeout(resolve, 120));
+  }
+  assert.equal(answers, 6);
+  socket.destroy();
 });
 
 test("more connections than allowed are closed at once and free places are used again", async () => {
