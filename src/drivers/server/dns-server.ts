@@ -18,6 +18,7 @@ import type { DnsZoneData } from "./dns-zone.js";
 
 /** Where to listen and what to answer from. */
 export interface DnsServerOptions {
+  /** An address of this host; "::" is IPv6 alone. */
   readonly host: string;
   /** 0 takes a free port, the same for UDP and TCP. */
   readonly port: number;
