@@ -190,6 +190,20 @@ export function routeContract(kind: NameServerKind): void {
       assert.deepEqual(dig("damaged"), []);
     });
 
+    test("orders of many epochs at once end at the newest that was reported as done, never at an older one", async () => {
+      await mustRoute(order("race", 1, "a"));
+      const epochs = [2, 3, 4, 5, 6, 7];
+      const outcomes = await Promise.all(
+        epochs.map((epoch) => route(order("race", epoch, epoch % 2 === 0 ? "b" : "a"))),
+      );
+      for (const outcome of outcomes)
+        assert.ok(["ok", "stale_epoch", "dns_contended"].includes(outcome.code), outcome.code);
+      const newest = Math.max(...epochs.filter((_, at) => outcomes[at]?.kind === "done"));
+      const site = newest % 2 === 0 ? "b" : "a";
+      assert.deepEqual(dig("_pointsman.race", "TXT"), [`"epoch=${newest} site=${site} group=shop"`]);
+      assert.deepEqual(dig("race"), [ADDRESS[site]]);
+    });
+
     test("a record that somebody else changed is left alone, and the outcome names it", async () => {
       const outcome = await route(order("theirs", 1, "a"));
       assert.deepEqual([outcome.kind, outcome.code, outcome.retriable], ["failed", "foreign_change", false]);
