@@ -58,12 +58,12 @@ export function isGrantDue(group: GroupState, plan: Plan): boolean {
  */
 export function rollbackOwed(group: GroupState): SiteId | null {
   const { plan } = group;
-  return plan?.status === "rolled_back" && plan.epoch === group.lastEpoch ? plan.from : null;
+  return plan?.status === "rolled_back" ? plan.from : null;
 }
 
 /** The last plan failed and nothing has been decided since: the ticket stands where the plan left it. */
 export function isUnsettled(group: GroupState): boolean {
-  return group.plan?.status === "failed" && group.plan.epoch === group.lastEpoch;
+  return group.plan?.status === "failed";
 }
 
 /** A value of a record by a key that came from outside; never one of `Object.prototype`. */

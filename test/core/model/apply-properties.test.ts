@@ -219,6 +219,7 @@ test("epochs and times only grow, a running plan is never replaced, and one site
         }
         const decided = accepted && command.kind === "decide" && command.group === "shop";
         assert.equal(is.lastEpoch, was.lastEpoch + (decided ? 1 : 0));
+        assert.equal(is.plan?.epoch ?? 0, is.lastEpoch);
         if (decided) targets.set(is.lastEpoch, command.to);
         if (was.plan?.status === "running") assert.equal(is.plan?.epoch, was.plan.epoch);
         if (is.plan?.status === "running" && is.plan.epoch !== is.ticket.epoch)

@@ -401,11 +401,13 @@ test("a plan is not done before its last step and its grant", () => {
     hold: null,
   };
   refuses(log, close, /no plan of shop runs/);
-  log.must(decideCommand({ steps: ["precheck"] }));
+  log.must(decideCommand({ steps: ["precheck", "promote"] }));
   refuses(log, close, /is not at its end/);
   step(log, "precheck");
   refuses(log, close, /is not at its end/);
   log.must({ kind: "grant", group: "shop", epoch: epoch(1), site: A });
+  refuses(log, close, /is not at its end/);
+  step(log, "promote");
   refuses(log, { ...close, epoch: epoch(2) }, /epoch 1, not 2/);
   log.must(close);
   refuses(log, close, /no plan of shop runs/);
