@@ -1,6 +1,7 @@
 /**
- * Big-endian integers in byte arrays. Big-endian because LevelDB orders keys by bytes, and then index 10 comes after 9.
- * Numbers are counts below 2^53 in eight bytes; what is larger on disk was not written by us and reads as null.
+ * Big-endian integers in byte arrays. Big-endian because LevelDB orders keys by bytes, and then index 10
+ * comes after 9. Numbers are counts below 2^53 in eight bytes; what is larger on disk was not written by us
+ * and reads as null.
  */
 import { assert } from "../../core/base/assert.js";
 import { isCount } from "../../core/base/ids.js";

@@ -4,10 +4,11 @@
  *   key    "e" index:8            big-endian, so that iteration is in log order
  *   value  version:1 type:1 term:8 previousHash:16 data:* crc:4
  *
- * The CRC-32C covers key and value: a value that rotted, or that LevelDB handed out for another key, does not pass.
- * A CRC cannot see that a whole record is an *older* one, or missing; the chain can: each value holds the hash of its
- * predecessor, so that the hash of the last entry pins every byte of the log before it (SHA-256, cut to 128 bits).
- * The chain starts from zeros and contains nothing local, so equal logs have equal hashes on every witness.
+ * The CRC-32C covers key and value: a value that rotted, or that LevelDB handed out for another key, does not
+ * pass. A CRC cannot see that a whole record is an *older* one, or missing; the chain can: each value holds
+ * the hash of its predecessor, so that the hash of the last entry pins every byte of the log before it
+ * (SHA-256, cut to 128 bits). The chain starts from zeros and contains nothing local, so equal logs have
+ * equal hashes on every witness.
  */
 import { createHash } from "node:crypto";
 import { assert } from "../../core/base/assert.js";
@@ -60,8 +61,8 @@ export function encodeEntry(entry: Entry, previousHash: Uint8Array): Uint8Array 
 }
 
 /**
- * The entry of `key` and `value` if it is whole and follows an entry with the hash `previousHash`; else the reason in words.
- * The data is a copy.
+ * The entry of `key` and `value` if it is whole and follows an entry with the hash `previousHash`; else the
+ * reason in words. The data is a copy.
  */
 export function decodeEntry(
   key: Uint8Array,

@@ -1,6 +1,6 @@
 /**
- * The few file operations whose durability POSIX leaves to the caller: a new or renamed file is on the disk only when its
- * directory has been synced too (etcd #6378 lost a file that way).
+ * The few file operations whose durability POSIX leaves to the caller: a new or renamed file is on the disk
+ * only when its directory has been synced too (etcd #6378 lost a file that way).
  */
 import { constants } from "node:fs";
 import { mkdir, open, rename, stat } from "node:fs/promises";
@@ -42,7 +42,10 @@ export async function exists(path: string): Promise<boolean> {
   }
 }
 
-/** Makes sure that `directory` is a directory, creating it (not its parents: one of them may be a missing mount). */
+/**
+ * Makes sure that `directory` is a directory, creating it (not its parents: one of them may be a missing
+ * mount).
+ */
 export async function ensureDirectory(directory: string): Promise<void> {
   try {
     if (await exists(directory)) {

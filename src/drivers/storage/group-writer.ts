@@ -1,13 +1,14 @@
 /**
  * The single writer: one write in flight, what is handed in meanwhile becomes the next write (group commit).
  *
- * LevelDB reorders writes that are not awaited (5 % of two batches on one key, measured), so nothing is ever handed to it
- * while it works. Encoding and hashing are done when an append is handed in, beside the sync of the one before. Each group is
- * one batch and one mark, in the order of judge.ts; completions come in the order of the calls. The first failure is final:
- * everything waiting and everything later is refused with it (fail-stop), for after a failed sync the disk holds nobody knows what.
+ * LevelDB reorders writes that are not awaited (5 % of two batches on one key, measured), so nothing is ever
+ * handed to it while it works. Encoding and hashing are done when an append is handed in, beside the sync of
+ * the one before. Each group is one batch and one mark, in the order of judge.ts; completions come in the
+ * order of the calls. The first failure is final: everything waiting and everything later is refused with it
+ * (fail-stop), for after a failed sync the disk holds nobody knows what.
  *
- * The last door before the disk also asserts what Raft promises of its durable state: terms and commit never fall, a
- * vote is not changed within its term, the log has no gap, and nothing committed is overwritten.
+ * The last door before the disk also asserts what Raft promises of its durable state: terms and commit never
+ * fall, a vote is not changed within its term, the log has no gap, and nothing committed is overwritten.
  */
 import { assert } from "../../core/base/assert.js";
 import { type LogIndex, logIndex, NO_NODE } from "../../core/base/ids.js";
@@ -140,7 +141,10 @@ export class GroupWriter {
     }
   }
 
-  /** Takes a write into the state as handed in. A broken invariant leaves that state half done, so nothing may follow it. */
+  /**
+   * Takes a write into the state as handed in. A broken invariant leaves that state half done, so nothing may
+   * follow it.
+   */
   #takeWrite(hardState: HardState | null, entries: readonly Entry[]): LogChange[] {
     try {
       const changes = this.#takeEntries(entries);
@@ -273,7 +277,8 @@ export class GroupWriter {
       previousDigest: digestOf(this.#markBytes),
     };
     const bytes = encodeMark(mark);
-    // The log first and the mirror second: judge.ts proves why, and why nothing may be acknowledged in between.
+    // The log first and the mirror second: judge.ts proves why, and why nothing may be acknowledged in
+    // between.
     await this.#parts.store.write(
       group.flatMap((pending) => pending.changes),
       bytes,

@@ -1,30 +1,36 @@
 /**
  * What survived? The judgement on the mirror and the log that were found on start, as a pure function.
  *
- * How marks are written. Write n (a group of appends) is: (1) one LevelDB batch with the entries, the deletions and mark n,
- * synced; (2) mark n into the older slot of the mirror, synced; (3) the acknowledgement. n+1 does not begin before (3). Call the
- * newest mark in the mirror m and the mark in LevelDB l. "Whole" means: each entry passes its checksum, the chain is
- * unbroken from the base, there is nothing behind its end, and its end is what the mark names.
+ * How marks are written. Write n (a group of appends) is: (1) one LevelDB batch with the entries, the
+ * deletions and mark n, synced; (2) mark n into the older slot of the mirror, synced; (3) the
+ * acknowledgement. n+1 does not begin before (3). Call the newest mark in the mirror m and the mark in
+ * LevelDB l. "Whole" means: each entry passes its checksum, the chain is unbroken from the base, there is
+ * nothing behind its end, and its end is what the mark names.
  *
  * Claims, with their proofs.
- *  1. A crash alone is never called a loss. By the order above l = m or l = m + 1 after a crash, and a batch is in LevelDB's log as
- *     one record. l = m + 1 was not acknowledged, and Raft lets it survive. It is told from another history by its
- *     `previousDigest`, the digest of mark m; lengths are never compared, so a truncated, shorter log is as good as a longer one.
- *  2. A loss in LevelDB is never taken for health. What is acknowledged was in m. A log that is whole under l = m, or under the
- *     direct successor of m, holds all of it, for the mark pins each byte by the hash of the last entry. Lost batches, old
- *     versions, flipped bits and swapped values leave a log that is not whole, or a mark l < m: recovering.
- *  3. Recovering claims no less than what was acknowledged: term and vote come from m, and ackedIndex is the end of the log in m
- *     (or the one of a recovery that had not finished). `commit` comes from l only if the log is whole under l: it was true then and a commit stays
- *     true. Of a damaged log the verified prefix is kept, but it may be an older version (a lost overwrite), so it
- *     counts as uncommitted. That is safe: it was once in this witness's log, and the log matching property holds for it.
- *  4. One slot that cannot be read hides nothing while the log is whole and l = s or s + 1 for the slot s that is left, with one
- *     exception: slot s + 1 and batch s + 1 both lost within the moment before the mirror settled (mirror.ts). If the log
- *     has a fault as well, the bound of claim 3 is unknown: refused. So is l > m + 1: the mirror forgot, so it proves nothing.
- *  5. A recovery survives a crash. It is written as the successor of m with `recovering` set, into a new LevelDB that then takes the
- *     old one's place, then to the mirror. A crash before, between or after leaves: the same damage again; no LevelDB,
- *     which is recovering too; or claim 1. `recovering` is copied into every later mark until the commit index covers it.
- * Not seen: a whole directory put back from an older copy, and a disk that lies about both. The disk id cannot tell
- * either; docs/operations.md says not to restore a witness from a backup.
+ *  1. A crash alone is never called a loss. By the order above l = m or l = m + 1 after a crash, and a batch
+ *     is in LevelDB's log as one record. l = m + 1 was not acknowledged, and Raft lets it survive. It is told
+ *     from another history by its `previousDigest`, the digest of mark m; lengths are never compared, so a
+ *     truncated, shorter log is as good as a longer one.
+ *  2. A loss in LevelDB is never taken for health. What is acknowledged was in m. A log that is whole under l
+ *     = m, or under the direct successor of m, holds all of it, for the mark pins each byte by the hash of
+ *     the last entry. Lost batches, old versions, flipped bits and swapped values leave a log that is not
+ *     whole, or a mark l < m: recovering.
+ *  3. Recovering claims no less than what was acknowledged: term and vote come from m, and ackedIndex is the
+ *     end of the log in m (or the one of a recovery that had not finished). `commit` comes from l only if the
+ *     log is whole under l: it was true then and a commit stays true. Of a damaged log the verified prefix is
+ *     kept, but it may be an older version (a lost overwrite), so it counts as uncommitted. That is safe: it
+ *     was once in this witness's log, and the log matching property holds for it.
+ *  4. One slot that cannot be read hides nothing while the log is whole and l = s or s + 1 for the slot s
+ *     that is left, with one exception: slot s + 1 and batch s + 1 both lost within the moment before the
+ *     mirror settled (mirror.ts). If the log has a fault as well, the bound of claim 3 is unknown: refused.
+ *     So is l > m + 1: the mirror forgot, so it proves nothing.
+ *  5. A recovery survives a crash. It is written as the successor of m with `recovering` set, into a new
+ *     LevelDB that then takes the old one's place, then to the mirror. A crash before, between or after
+ *     leaves: the same damage again; no LevelDB, which is recovering too; or claim 1. `recovering` is copied
+ *     into every later mark until the commit index covers it.
+ * Not seen: a whole directory put back from an older copy, and a disk that lies about both. The disk id
+ * cannot tell either; docs/operations.md says not to restore a witness from a backup.
  */
 import { type LogIndex, logIndex, NO_NODE, term } from "../../core/base/ids.js";
 import type { Entry, HardState } from "../../core/raft/types.js";
@@ -51,7 +57,10 @@ export interface VerifiedLog {
   readonly hashes: readonly Uint8Array[];
 }
 
-/** `sound`: carry on under `mark`. `recovering`: `mark` is the one to write first, over a log of exactly `log`. */
+/**
+ * `sound`: carry on under `mark`. `recovering`: `mark` is the one to write first, over a log of exactly
+ * `log`.
+ */
 export type Judgement = {
   readonly kind: "sound" | "recovering";
   readonly mark: Mark;

@@ -1,9 +1,10 @@
 /**
  * LevelDB, held at arm's length: opened, read as a whole, written one synced batch at a time.
  *
- * It is not trusted to have kept anything (DESIGN.md section 5: one flipped bit and it opens without an error, shorter), so
- * nothing is interpreted here: all rows go to judge.ts. Two of its habits are made good: `sync` is false by default; and the
- * names of its files are not synced (RAFT.md section 0), so a power cut could take the whole newest log file away.
+ * It is not trusted to have kept anything (DESIGN.md section 5: one flipped bit and it opens without an
+ * error, shorter), so nothing is interpreted here: all rows go to judge.ts. Two of its habits are made good:
+ * `sync` is false by default; and the names of its files are not synced (RAFT.md section 0), so a power cut
+ * could take the whole newest log file away.
  */
 import { rm, stat } from "node:fs/promises";
 import { Level } from "level";
@@ -106,8 +107,9 @@ export class LogStore {
   }
 
   /**
-   * Syncs the directory if a file may have come or gone since the last time. The stamp is compared with itself only; the
-   * wall clock serves to say how coarse it may be, and a clock that was set costs a sync, or one that is not made.
+   * Syncs the directory if a file may have come or gone since the last time. The stamp is compared with
+   * itself only; the wall clock serves to say how coarse it may be, and a clock that was set costs a sync, or
+   * one that is not made.
    */
   async #syncNames(): Promise<void> {
     const { mtimeMs } = await stat(this.#directory);
@@ -117,12 +119,17 @@ export class LogStore {
   }
 }
 
-/** What opening a LevelDB that ought to be there came to: `unusable` means that the files are damaged or gone. */
+/**
+ * What opening a LevelDB that ought to be there came to: `unusable` means that the files are damaged or gone.
+ */
 export type OpenedLog =
   | { readonly kind: "open"; readonly store: LogStore; readonly raw: RawLog }
   | { readonly kind: "unusable"; readonly reason: string };
 
-/** Opens and reads the LevelDB in `directory`. Throws for what is no damage: in use, no permission, full, read error. */
+/**
+ * Opens and reads the LevelDB in `directory`. Throws for what is no damage: in use, no permission, full, read
+ * error.
+ */
 export async function openExisting(directory: string): Promise<OpenedLog> {
   if (!(await exists(directory))) return { kind: "unusable", reason: "the LevelDB directory is gone" };
   let problems: readonly string[] = [];
@@ -133,7 +140,8 @@ export async function openExisting(directory: string): Promise<OpenedLog> {
     return { kind: "open", store, raw: await store.readAll() };
   } catch (thrown) {
     const text = [...problems, describe(thrown)].join("; ");
-    // LevelDB reports a missing manifest or table as an IO error; a real one (EIO) is no proof that anything is lost.
+    // LevelDB reports a missing manifest or table as an IO error; a real one (EIO) is no proof that anything
+    // is lost.
     if (/LEVEL_CORRUPTION|Corruption:|does not exist|No such file or directory|Not found/.test(text)) {
       return { kind: "unusable", reason: `LevelDB does not open: ${text}` };
     }
@@ -142,8 +150,9 @@ export async function openExisting(directory: string): Promise<OpenedLog> {
 }
 
 /**
- * Holds the lock of a data directory until closed. It is an empty LevelDB of its own, because Node has no file locks, LevelDB's is
- * released by the kernel when a process dies, and the log's own one does not survive the log being replaced.
+ * Holds the lock of a data directory until closed. It is an empty LevelDB of its own, because Node has no
+ * file locks, LevelDB's is released by the kernel when a process dies, and the log's own one does not survive
+ * the log being replaced.
  */
 export async function lockDirectory(directory: string): Promise<{ close(): Promise<void> }> {
   const attempt = async (): Promise<Level> => {
@@ -160,7 +169,8 @@ export async function lockDirectory(directory: string): Promise<{ close(): Promi
     return await attempt();
   } catch (thrown) {
     const text = describe(thrown);
-    // The lock is taken before any file is read: damage means that nobody else holds it, and there is nothing to lose.
+    // The lock is taken before any file is read: damage means that nobody else holds it, and there is nothing
+    // to lose.
     if (!/LEVEL_CORRUPTION|Corruption:|No such file or directory/.test(text)) {
       throw storageError(thrown, "lock the data directory", directory);
     }

@@ -1,11 +1,11 @@
 /**
  * The durable mark: one fixed-size record that says all that this witness may have acknowledged.
  *
- * The same bytes stand in LevelDB (written in the batch of the entries) and in the mirror (see mirror.ts). It pins the
- * whole log by the hash of its last entry, and its own predecessor by `previousDigest`: whether one mark is the direct
- * successor of another is therefore a fact that can be checked, not a guess from numbers (see judge.ts, which needs it).
- * Layout: magic:4 version:2 flags:2 diskId:16 sequence:8 term:8 vote:8 commit:8 base:(8 8 16) last:(8 8 16)
- * recovering:(8 8) previousDigest:16 zeros crc:4, 256 bytes, big-endian.
+ * The same bytes stand in LevelDB (written in the batch of the entries) and in the mirror (see mirror.ts). It
+ * pins the whole log by the hash of its last entry, and its own predecessor by `previousDigest`: whether one
+ * mark is the direct successor of another is therefore a fact that can be checked, not a guess from numbers
+ * (see judge.ts, which needs it). Layout: magic:4 version:2 flags:2 diskId:16 sequence:8 term:8 vote:8
+ * commit:8 base:(8 8 16) last:(8 8 16) recovering:(8 8) previousDigest:16 zeros crc:4, 256 bytes, big-endian.
  */
 import { createHash } from "node:crypto";
 import { crc32c } from "../../core/base/crc32c.js";
@@ -14,7 +14,9 @@ import type { HardState } from "../../core/raft/types.js";
 import { getCount, putCount, viewOf } from "./bytes.js";
 import { HASH_LENGTH } from "./entry-codec.js";
 
-/** An entry named without its data. Index 0 with term 0 and a zero hash is the place before the first entry. */
+/**
+ * An entry named without its data. Index 0 with term 0 and a zero hash is the place before the first entry.
+ */
 export interface Position {
   readonly index: LogIndex;
   readonly term: Term;

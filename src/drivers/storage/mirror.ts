@@ -1,10 +1,11 @@
 /**
  * The mirror: two small files that hold the newest durable mark outside LevelDB, written in turn and synced.
  *
- * A write goes to the slot that does not hold the newest mark, so a crash in the middle spoils at most the older one. When
- * the witness has been idle for a moment, the newest mark is written to the other slot too ("settling"): from then on even
- * the loss of a whole slot file hides nothing. The files have a fixed size and are overwritten in place: no directory entry
- * changes after the first start. What the mirror proves, and what it does not, is in judge.ts.
+ * A write goes to the slot that does not hold the newest mark, so a crash in the middle spoils at most the
+ * older one. When the witness has been idle for a moment, the newest mark is written to the other slot too
+ * ("settling"): from then on even the loss of a whole slot file hides nothing. The files have a fixed size
+ * and are overwritten in place: no directory entry changes after the first start. What the mirror proves, and
+ * what it does not, is in judge.ts.
  */
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
@@ -54,8 +55,8 @@ export class Mirror {
   }
 
   /**
-   * Makes `mark` durable in both slots, `newest` last. Also when they hold it already: after a failed sync the kernel may
-   * show bytes that never reached the disk, and only a new write brings them there.
+   * Makes `mark` durable in both slots, `newest` last. Also when they hold it already: after a failed sync
+   * the kernel may show bytes that never reached the disk, and only a new write brings them there.
    */
   async writeBoth(mark: Uint8Array, newest: Slot): Promise<void> {
     this.#next = newest === 0 ? 1 : 0;

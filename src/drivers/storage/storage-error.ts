@@ -1,11 +1,11 @@
 /**
  * The failures of the disk, as this program names them.
  *
- * Every exception of node:fs and of LevelDB enters through `storageError`, so that no foreign error leaves this room. All
- * of them are fatal for the running witness (DESIGN.md section 5): after a failed sync nobody knows what is on the disk
- * (the kernel may have dropped the pages and forgotten), so the only safe answer is to stop and read it all again.
- * `retriable` therefore means: starting again may help without a person (a full disk that somebody empties), not that
- * the call may be repeated.
+ * Every exception of node:fs and of LevelDB enters through `storageError`, so that no foreign error leaves
+ * this room. All of them are fatal for the running witness (DESIGN.md section 5): after a failed sync nobody
+ * knows what is on the disk (the kernel may have dropped the pages and forgotten), so the only safe answer is
+ * to stop and read it all again. `retriable` therefore means: starting again may help without a person (a
+ * full disk that somebody empties), not that the call may be repeated.
  */
 
 /** Stable codes; the meaning of each is in docs/errors.md. */
@@ -23,7 +23,10 @@ export type StorageCode =
   | "STORAGE_IO"
   | "STORAGE_CLOSED";
 
-/** A failure of the disk or a directory that must not be used. The message names the path, the value and the remedy. */
+/**
+ * A failure of the disk or a directory that must not be used. The message names the path, the value and the
+ * remedy.
+ */
 export class StorageError extends Error {
   override readonly name = "StorageError";
   readonly code: StorageCode;
@@ -37,7 +40,10 @@ export class StorageError extends Error {
   }
 }
 
-/** What the system says, by errno name or by the text that LevelDB keeps of it, and what an operator can do about it. */
+/**
+ * What the system says, by errno name or by the text that LevelDB keeps of it, and what an operator can do
+ * about it.
+ */
 const CAUSES: readonly {
   readonly code: StorageCode;
   readonly pattern: RegExp;
@@ -77,8 +83,8 @@ const CAUSES: readonly {
 ];
 
 /**
- * The one funnel: any thrown value as a `StorageError`. `doing` says what was tried ("write the log"), `path` where.
- * A `StorageError` passes unchanged.
+ * The one funnel: any thrown value as a `StorageError`. `doing` says what was tried ("write the log"), `path`
+ * where. A `StorageError` passes unchanged.
  */
 export function storageError(thrown: unknown, doing: string, path: string): StorageError {
   if (thrown instanceof StorageError) return thrown;
@@ -98,7 +104,10 @@ export function storageError(thrown: unknown, doing: string, path: string): Stor
   );
 }
 
-/** Code and message of an error and of all its causes: LevelDB hides the interesting one below "failed to open". */
+/**
+ * Code and message of an error and of all its causes: LevelDB hides the interesting one below "failed to
+ * open".
+ */
 export function describe(thrown: unknown): string {
   const parts: string[] = [];
   for (let at: unknown = thrown, depth = 0; at !== undefined && at !== null && depth < 5; depth++) {

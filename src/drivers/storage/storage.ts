@@ -1,11 +1,12 @@
 /**
  * The durable log of one witness: entries, hard state, and the proof that none of it was lost.
  *
- * LevelDB holds the log, and is not trusted: one flipped bit makes it open without an error, shorter and with an older vote
- * (measured, DESIGN.md section 5). So every entry carries a checksum and the hash of its predecessor, and a mark of all that was
- * acknowledged stands both in LevelDB and in a mirror beside it. `openStorage` compares them and says one of three things:
- * here is everything; something acknowledged is missing (`recovering`: do not vote, do not acknowledge); or it throws, for a
- * directory that must not be used. The proof is in judge.ts.
+ * LevelDB holds the log, and is not trusted: one flipped bit makes it open without an error, shorter and with
+ * an older vote (measured, DESIGN.md section 5). So every entry carries a checksum and the hash of its
+ * predecessor, and a mark of all that was acknowledged stands both in LevelDB and in a mirror beside it.
+ * `openStorage` compares them and says one of three things: here is everything; something acknowledged is
+ * missing (`recovering`: do not vote, do not acknowledge); or it throws, for a directory that must not be
+ * used. The proof is in judge.ts.
  *
  *   identity.json   cluster, witness, disk id          mirror.a, mirror.b   the newest mark, in turn
  *   log/            LevelDB                            lock/                held while a process uses the directory
@@ -47,8 +48,9 @@ export interface Restored {
   /** The UUID of this disk, made on the first start: another disk is another member. */
   readonly diskId: string;
   /**
-   * Not null: something that this witness had acknowledged is missing, now or since an earlier start. It must neither vote nor
-   * acknowledge until a leader's commit reaches `ackedIndex`; `append` of a hard state with that commit ends it on disk too.
+   * Not null: something that this witness had acknowledged is missing, now or since an earlier start. It must
+   * neither vote nor acknowledge until a leader's commit reaches `ackedIndex`; `append` of a hard state with
+   * that commit ends it on disk too.
    */
   readonly recovering: {
     readonly ackedIndex: LogIndex;
@@ -67,9 +69,10 @@ export type StorageStats = WriterStats;
 /** The open storage. */
 export interface Storage {
   /**
-   * Makes a write durable; resolves, in the order of the calls, when it is. `entries` are contiguous and overwrite whatever
-   * stands from the index of the first one on. One write is in flight; what is handed in meanwhile is grouped into the next.
-   * Errors: a `StorageError` is final, every later append is refused with it; an `InvariantError` is a bug of the caller.
+   * Makes a write durable; resolves, in the order of the calls, when it is. `entries` are contiguous and
+   * overwrite whatever stands from the index of the first one on. One write is in flight; what is handed in
+   * meanwhile is grouped into the next. Errors: a `StorageError` is final, every later append is refused with
+   * it; an `InvariantError` is a bug of the caller.
    */
   append(write: { readonly hardState: HardState | null; readonly entries: readonly Entry[] }): Promise<void>;
   readonly stats: StorageStats;
@@ -87,7 +90,10 @@ interface Paths {
   readonly slots: readonly [string, string];
 }
 
-/** Opens, or creates, the storage in a directory. Throws a `StorageError` for a directory that must not be used. */
+/**
+ * Opens, or creates, the storage in a directory. Throws a `StorageError` for a directory that must not be
+ * used.
+ */
 export async function openStorage(
   options: OpenOptions,
 ): Promise<{ readonly storage: Storage; readonly restored: Restored }> {
@@ -172,8 +178,9 @@ async function create(paths: Paths, wanted: StorageIdentity): Promise<DiskIdenti
 }
 
 /**
- * Refuses a directory that was in use before: the identity file was lost, and a new one would turn a witness that voted into one that
- * never did. What an interrupted creation leaves behind (write 0, or less) is no obstacle.
+ * Refuses a directory that was in use before: the identity file was lost, and a new one would turn a witness
+ * that voted into one that never did. What an interrupted creation leaves behind (write 0, or less) is no
+ * obstacle.
  */
 async function refuseUsed(paths: Paths): Promise<void> {
   const refusal = (what: string): StorageError =>
@@ -195,7 +202,9 @@ async function refuseUsed(paths: Paths): Promise<void> {
   if (found.raw.rows.length > 0 || (mark?.sequence ?? 0) > 0) throw refusal("a log");
 }
 
-/** The LevelDB to go on with: the one found, or for a recovery a new one of the verified entries in its place. */
+/**
+ * The LevelDB to go on with: the one found, or for a recovery a new one of the verified entries in its place.
+ */
 async function takeStore(
   paths: Paths,
   identity: DiskIdentity,

@@ -1,14 +1,16 @@
 /**
  * Verifies LevelDB's tables before LevelDB reads them.
  *
- * LevelDB 1.20 does not check the checksums of its tables unless asked to, and `level` has no way to ask. A flipped bit in an
- * index block then ends in a failed C++ assertion: the process aborts, without a word, at each start (measured). So the blocks are
- * checked here. A table that fails is put aside under another name: if the manifest names it, LevelDB then says that it is missing,
- * which is an error we can handle; if not, it was a leftover of a crash in a compaction, and no loss.
+ * LevelDB 1.20 does not check the checksums of its tables unless asked to, and `level` has no way to ask. A
+ * flipped bit in an index block then ends in a failed C++ assertion: the process aborts, without a word, at
+ * each start (measured). So the blocks are checked here. A table that fails is put aside under another name:
+ * if the manifest names it, LevelDB then says that it is missing, which is an error we can handle; if not, it
+ * was a leftover of a crash in a compaction, and no loss.
  *
- * Format (LevelDB doc/table_format.md): blocks, each followed by type:1 crc:4 (CRC-32C of block and type, masked, little-endian); the
- * index block maps keys to the handles of data blocks, the metaindex block names to those of filters; the last 48 bytes hold the
- * handles of metaindex and index, padding and a magic number. Only the padding is covered by no checksum.
+ * Format (LevelDB doc/table_format.md): blocks, each followed by type:1 crc:4 (CRC-32C of block and type,
+ * masked, little-endian); the index block maps keys to the handles of data blocks, the metaindex block names
+ * to those of filters; the last 48 bytes hold the handles of metaindex and index, padding and a magic number.
+ * Only the padding is covered by no checksum.
  */
 import { readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -76,7 +78,10 @@ function isBlockSound(bytes: Uint8Array, { offset, size }: Handle): boolean {
   return viewOf(bytes).getUint32(typeAt + 1, true) === masked;
 }
 
-/** The handles in an index block: entries of shared:varint unshared:varint length:varint key value, then restart offsets. */
+/**
+ * The handles in an index block: entries of shared:varint unshared:varint length:varint key value, then
+ * restart offsets.
+ */
 function readIndex(block: Uint8Array): readonly Handle[] | null {
   if (block.length < 4) return null;
   const restarts = viewOf(block).getUint32(block.length - 4, true);

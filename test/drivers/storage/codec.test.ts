@@ -1,6 +1,6 @@
 /**
- * The layouts on disk: what was written reads back the same, and no flipped bit passes in an entry, a mark, the identity or a
- * table of LevelDB.
+ * The layouts on disk: what was written reads back the same, and no flipped bit passes in an entry, a mark,
+ * the identity or a table of LevelDB.
  */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -145,7 +145,8 @@ test("no flipped bit in a table of LevelDB passes, except in the padding of its 
   for (const table of tables) {
     const bytes = readFileSync(join(data, table));
     assert.equal(tableProblem(bytes), null);
-    // A handle takes at most ten bytes: two of two numbers each, then padding up to the eight bytes of the magic number.
+    // A handle takes at most ten bytes: two of two numbers each, then padding up to the eight bytes of the
+    // magic number.
     const [footer, padding] = [bytes.length - 48, bytes.length - 48 + 4];
     for (let byte = 0; byte < bytes.length; byte += byte < footer ? 5 : 1) {
       if (byte >= padding && byte < bytes.length - 8) continue;

@@ -1,7 +1,8 @@
 /**
- * The storage on a disk that lost or changed something: the experiments that LevelDB alone fails in silence (a flipped bit in its
- * log, a cut tail, a missing file, a flipped bit in a table), the same for our own files, and every mix of an older
- * log with a newer mirror and the other way round. None may end in a lost vote, a lower term, a shorter log or a wrong value unnoticed.
+ * The storage on a disk that lost or changed something: the experiments that LevelDB alone fails in silence
+ * (a flipped bit in its log, a cut tail, a missing file, a flipped bit in a table), the same for our own
+ * files, and every mix of an older log with a newer mirror and the other way round. None may end in a lost
+ * vote, a lower term, a shorter log or a wrong value unnoticed.
  */
 import assert from "node:assert/strict";
 import { cpSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
@@ -35,7 +36,10 @@ function imageAt(images: readonly string[], writes: number): string {
   return image;
 }
 
-/** An image after the whole history, closed properly; `table`: its entries moved from LevelDB's log into a table. */
+/**
+ * An image after the whole history, closed properly; `table`: its entries moved from LevelDB's log into a
+ * table.
+ */
 async function closedImage(root: string, kind: "log" | "table"): Promise<string> {
   await recordImages(root);
   if (kind === "table") await readBack(join(root, "data"));
@@ -158,7 +162,8 @@ test("any file of LevelDB gone, emptied, zeroed or with a flipped bit is noticed
 test("damage to one slot of the mirror loses nothing and is repaired with a notice", async (t) => {
   const root = privateDirectory(t, "fast");
   const images = await recordImages(root);
-  // Unclosed images: the slots differ. Both parities, so that the newest mark is once in slot a and once in slot b.
+  // Unclosed images: the slots differ. Both parities, so that the newest mark is once in slot a and once in
+  // slot b.
   for (const writes of [HISTORY.length, HISTORY.length - 1]) {
     const image = imageAt(images, writes);
     const slots = /^mirror\.[ab]$/;
@@ -241,7 +246,8 @@ test("every mix of a log and a mirror of different times: one write apart is a c
       restoreImage(logImage, scratch);
       for (const slot of ["mirror.a", "mirror.b"]) cpSync(join(mirrorImage, slot), join(scratch, slot));
       const what = `log after ${log} writes, mirror after ${mirror}`;
-      // The newest write that can have been acknowledged is in the mirror; of a log one ahead, all must be there.
+      // The newest write that can have been acknowledged is in the mirror; of a log one ahead, all must be
+      // there.
       const outcome = await honestOutcome(
         scratch,
         stateAfter(log === mirror + 1 ? log : mirror),
@@ -303,7 +309,8 @@ test("a recovery outlives restarts and crashes, and ends when the commit covers 
   const images = await recordImages(root);
   const data = join(root, "scratch");
   restoreImage(imageAt(images, HISTORY.length), data);
-  // An older log under the newest mirror: entries 1 to 9 of the fourth write, of which 5 to 9 were replaced since.
+  // An older log under the newest mirror: entries 1 to 9 of the fourth write, of which 5 to 9 were replaced
+  // since.
   rmSync(join(data, "log"), { recursive: true });
   cpSync(join(imageAt(images, 4), "log"), join(data, "log"), { recursive: true });
   const mirrorBefore = ["mirror.a", "mirror.b"].map((slot) => readFileSync(join(data, slot)));
@@ -341,7 +348,8 @@ test("of a log damaged in the middle the verified part is kept, and nothing of i
   const root = privateDirectory(t, "fast");
   const data = join(root, "data");
   const { storage } = await open(data);
-  // Several blocks of LevelDB's log: it drops the rest of the damaged one in silence and goes on with the next.
+  // Several blocks of LevelDB's log: it drops the rest of the damaged one in silence and goes on with the
+  // next.
   for (let i = 1; i <= 400; i++)
     await storage.append({ hardState: hardState(1, 1, i - 1), entries: [entry(i, 1)] });
   await storage.close();

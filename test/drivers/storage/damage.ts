@@ -1,8 +1,9 @@
 /**
  * Histories to damage, and the one question asked after each damage: was the opening honest?
  *
- * Honest is: all that was acknowledged is there, equal; or `recovering` with a bound that covers what was acknowledged, the
- * newest term and its vote, only entries that were really written, and a commit index that is true; or a refusal with a code and a remedy.
+ * Honest is: all that was acknowledged is there, equal; or `recovering` with a bound that covers what was
+ * acknowledged, the newest term and its vote, only entries that were really written, and a commit index that
+ * is true; or a refusal with a code and a remedy.
  */
 import assert from "node:assert/strict";
 import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -59,8 +60,8 @@ function textOf(each: Entry): string {
 }
 
 /**
- * Writes `HISTORY` into `<root>/data` and copies the directory after each write, unclosed as a crash would leave it:
- * `<root>/at-<n>` is after n writes.
+ * Writes `HISTORY` into `<root>/data` and copies the directory after each write, unclosed as a crash would
+ * leave it: `<root>/at-<n>` is after n writes.
  */
 export async function recordImages(root: string): Promise<readonly string[]> {
   const images: string[] = [];
@@ -102,8 +103,8 @@ export function flipBit(file: string, byte: number, bit: number): void {
 export type Outcome = "whole" | "recovering" | "refused";
 
 /**
- * Opens `directory` after `what` was done to it and checks that the answer is honest. `acked` was acknowledged. With `twice`, a
- * recovery must be remembered at the next start too.
+ * Opens `directory` after `what` was done to it and checks that the answer is honest. `acked` was
+ * acknowledged. With `twice`, a recovery must be remembered at the next start too.
  */
 export async function honestOutcome(
   directory: string,

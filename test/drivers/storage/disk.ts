@@ -1,7 +1,8 @@
 /**
  * What the storage tests share: private directories, entries, and the words "open, read, close".
  *
- * Sweeps that open a storage a thousand times live on tmpfs where there is one: they are about bytes, not about syncs.
+ * Sweeps that open a storage a thousand times live on tmpfs where there is one: they are about bytes, not
+ * about syncs.
  */
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,6 +1,7 @@
 /**
- * Losses inside LevelDB that its own files can hardly be made to show on demand, put to the judge as data: batches dropped from
- * the middle while later ones survive. What is left may be a whole chain, of the wrong version.
+ * Losses inside LevelDB that its own files can hardly be made to show on demand, put to the judge as data:
+ * batches dropped from the middle while later ones survive. What is left may be a whole chain, of the wrong
+ * version.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";

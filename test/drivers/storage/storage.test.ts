@@ -1,6 +1,6 @@
 /**
- * The storage on a healthy disk: what was acknowledged comes back, byte for byte, whatever the order of appends, truncations
- * and restarts; and what Raft forbids is refused at this last door.
+ * The storage on a healthy disk: what was acknowledged comes back, byte for byte, whatever the order of
+ * appends, truncations and restarts; and what Raft forbids is refused at this last door.
  */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

@@ -1,14 +1,15 @@
 /**
- * A process of its own around one storage, to be killed, starved or shut out. Run as `worker.js MODE DIRECTORY`:
+ * A process of its own around one storage, to be killed, starved or shut out. Run as `worker.js MODE
+ * DIRECTORY`:
  *
- * - `append`: appends without end, four in flight, and reports each acknowledged operation; on a failure reports it with the
- *   error of one more append, and ends.
+ * - `append`: appends without end, four in flight, and reports each acknowledged operation; on a failure
+ *   reports it with the error of one more append, and ends.
  * - `step`: does one such operation for each message from its parent.
  * - `hold`: opens, says so, and waits to be ended.
  * - `open`: opens, reports how that went, and ends.
  *
- * Operation n is the write in term n, so the restored term says how many operations the disk holds, and `stateAfter`
- * what must be there.
+ * Operation n is the write in term n, so the restored term says how many operations the disk holds, and
+ * `stateAfter` what must be there.
  */
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
@@ -25,7 +26,10 @@ export type Report =
   | { readonly kind: "acked"; readonly operation: number }
   | { readonly kind: "failed"; readonly code: string; readonly message: string; readonly laterCode: string };
 
-/** Operation `operation` on top of `before`: growth, and every fifth time an overwrite that leaves the log shorter. */
+/**
+ * Operation `operation` on top of `before`: growth, and every fifth time an overwrite that leaves the log
+ * shorter.
+ */
 export function operationAfter(before: State, operation: number): Write {
   const { commit } = before.hardState;
   const length = before.entries.length;
@@ -104,6 +108,8 @@ function failure(thrown: unknown): Report & { readonly kind: "failed" } {
 }
 
 if (process.argv[1] === WORKER) {
+  // A parent that died has no use for us.
+  process.on("disconnect", () => process.exit(0));
   const [mode = "", directory = ""] = process.argv.slice(2);
   main(mode, directory).catch(async (thrown: unknown) => {
     await report(failure(thrown));

@@ -1,11 +1,21 @@
 /**
- * The storage against the world: processes that are killed, a directory that belongs to somebody else, disks that are full,
- * read-only or fail to sync. Each refusal has a code, names what it found, and says what to do.
+ * The storage against the world: processes that are killed, a directory that belongs to somebody else, disks
+ * that are full, read-only or fail to sync. Each refusal has a code, names what it found, and says what to
+ * do.
  */
 import assert from "node:assert/strict";
 import { type ChildProcess, execFileSync, fork, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -42,8 +52,12 @@ function startWorker(t: TestContext, mode: string, directory: string, through: r
         child.exitCode === null && child.signalCode === null,
         `worker ended while waiting for ${what}`,
       );
-      await new Promise<void>((resolve) => {
-        wake = resolve;
+      await new Promise<void>((resolve, reject) => {
+        const timer = globalThis.setTimeout(() => reject(new Error(`waited 30 s for ${what}`)), 30_000);
+        wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
       });
     }
   };
@@ -51,7 +65,8 @@ function startWorker(t: TestContext, mode: string, directory: string, through: r
     until(kind, () => reports.find((each): each is Extract<Report, { kind: K }> => each.kind === kind));
   const acked = (): number =>
     reports.reduce((most, each) => (each.kind === "acked" ? Math.max(most, each.operation) : most), 0);
-  return { child, report, until, acked };
+  const failed = (): boolean => reports.some((each) => each.kind === "failed");
+  return { child, report, until, acked, failed };
 }
 
 test("what a process acknowledged before kill -9 is there afterwards, ten times over", async (t) => {
@@ -82,6 +97,10 @@ test("a directory that another process uses is refused, until that process dies"
     code: "STORAGE_IN_USE",
     message: /in use by another process; stop/,
   });
+  // Also when LevelDB's own lock has gone with the log, as it does when a recovery replaces the log.
+  renameSync(join(directory, "log"), join(directory, "log.moved"));
+  cpSync(join(directory, "log.moved"), join(directory, "log"), { recursive: true });
+  await assert.rejects(readBack(directory), { code: "STORAGE_IN_USE" });
   const exited = once(worker.child, "exit");
   worker.child.kill("SIGKILL");
   await exited;
@@ -184,7 +203,8 @@ test("a full disk stops the witness and loses nothing that was acknowledged", as
   assert.ok(refusal instanceof StorageError && refusal.code === "STORAGE_FULL", String(refusal));
   assert.match(refusal.message, /disk is full; free/);
   rmSync(join(point, "filler"));
-  // There is room again (LevelDB needs as much as its log to open), but after a failed write nobody knows what is on the disk: refused until a new start.
+  // There is room again (LevelDB needs as much as its log to open), but after a failed write nobody knows
+  // what is on the disk: refused until a new start.
   await assert.rejects(storage.append({ hardState: hardState(2, 1, 0), entries: [] }), {
     code: "STORAGE_FULL",
   });
@@ -266,8 +286,9 @@ test("a failing sync is fatal, and what was acknowledged before it is there", {
   assert.deepEqual(restored.entries, stateAfter(restored.hardState.term).entries);
 });
 
-// The order of the two syncs is what the proof in judge.ts rests on, and no crash of a process can show it: the kernel keeps what
-// was written. So each of the two is made to fail alone, and the append must fail with it.
+// The order of the two syncs is what the proof in judge.ts rests on, and no crash of a process can show it:
+// the kernel keeps what was written. So each of the two is made to fail alone, and the append must fail with
+// it.
 for (const [point, errno, code, what] of [
   ["posix/io/sync/fdatasync", 5, "STORAGE_IO", /cannot write the log/],
   ["posix/io/rw/pwrite", 28, "STORAGE_FULL", /cannot write the mirror of the hard state/],
@@ -286,6 +307,8 @@ for (const [point, errno, code, what] of [
     execFileSync("fiu-ctrl", ["-c", `enable name=${point},failinfo=${errno}`, "-f", control, String(pid)]);
     const exited = once(worker.child, "exit");
     worker.child.send("go");
+    await worker.until("an answer", () => (worker.acked() > 1 || worker.failed() ? true : undefined));
+    assert.equal(worker.acked(), 1, "acknowledged though it is not durable");
     const failed = await worker.report("failed");
     await exited;
     assert.deepEqual([failed.code, failed.laterCode, worker.acked()], [code, code, 1], failed.message);
