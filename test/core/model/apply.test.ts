@@ -413,6 +413,23 @@ test("a plan is not done before its last step and its grant", () => {
   refuses(log, close, /no plan of shop runs/);
 });
 
+test("a plan whose steps are all finished is not done before its grant either", () => {
+  const log = started();
+  log.must(decideCommand({ steps: ["precheck"] }));
+  step(log, "precheck");
+  const close: Command = {
+    kind: "close",
+    group: "shop",
+    epoch: epoch(1),
+    status: "done",
+    reason: "",
+    hold: null,
+  };
+  refuses(log, close, /is not at its end/);
+  log.must({ kind: "grant", group: "shop", epoch: epoch(1), site: A });
+  log.must(close);
+});
+
 test("a finished switch starts the hold-down and ends what was noted; the first grant starts none", () => {
   const log = withPrimary();
   assert.equal(log.group.lastSwitchAtMs, null);
