@@ -13,6 +13,7 @@ import type { WitnessId } from "../base/ids.js";
 import { nextFraction, randomState } from "../base/random.js";
 import { allTargets, type ClusterConfig, type ProbeSpec, type TargetKey } from "../model/config.js";
 import type { ProbeResult, View } from "../model/observation.js";
+import { HostRun } from "./host-run.js";
 import { Neighbours } from "./neighbours.js";
 import { PathLoss } from "./silence.js";
 import { type Path, TargetWatch } from "./target-watch.js";
@@ -141,7 +142,11 @@ export class Detector {
     for (const { key, target } of allTargets(config)) {
       const host = hostOf(target.probe, key);
       hosts.add(host);
-      const path = this.#paths.get(host) ?? { loss: new PathLoss(), neighbours: new Neighbours() };
+      const path = this.#paths.get(host) ?? {
+        loss: new PathLoss(),
+        neighbours: new Neighbours(),
+        host: new HostRun(),
+      };
       this.#paths.set(host, path);
       const kept = old.get(key);
       if (kept !== undefined && sameProbe(kept.watch.config.probe, target.probe)) {
@@ -166,6 +171,7 @@ export class Detector {
       schedule.running = null;
       schedule.watch.onStall(gapMs);
     }
+    for (const path of this.#paths.values()) path.host.forget();
     this.#changed = true;
     return true;
   }

@@ -15,6 +15,7 @@
  */
 import type { TargetConfig, TargetKey } from "../model/config.js";
 import type { Evidence, EvidenceKind, Observation, Opinion, ProbeResult } from "../model/observation.js";
+import type { HostRun } from "./host-run.js";
 import type { Neighbours } from "./neighbours.js";
 import { type PathLoss, RUN_MAX } from "./silence.js";
 import { sayChance, sayCount, sayLoss, sayMs } from "./words.js";
@@ -23,6 +24,7 @@ import { sayChance, sayCount, sayLoss, sayMs } from "./words.js";
 export interface Path {
   readonly loss: PathLoss;
   readonly neighbours: Neighbours;
+  readonly host: HostRun;
 }
 
 /** What was settled last, with the evidence of that moment. */
@@ -129,6 +131,7 @@ export class TargetWatch {
   #onAnswer(result: Extract<ProbeResult, { kind: "ok" | "definite" }>): void {
     if (this.#calledAt === null) this.path.loss.learn(this.#silences);
     else if (result.kind === "ok") this.path.loss.learnAlarm(this.#silences, this.#calledAt);
+    this.path.host.onAnswer(result.kind === "ok");
     this.#silences = 0;
     this.#calledAt = null;
     this.#failures = 0;
@@ -153,17 +156,23 @@ export class TargetWatch {
     this.#failures = 0;
     if (this.#silences === 0) this.#silentSinceMs = sentMs;
     this.#silences++;
+    // One that is taken for dead alone (hung, say) has no more to say about its host.
+    if (this.#calledAt === null) this.path.host.onSilence();
     const { fall, falseAlarm } = this.config;
     if (this.#silences < fall) return;
-    const chance = this.path.loss.chance(this.#silences, this.#floor());
-    if (chance >= falseAlarm && this.#silences < RUN_MAX) return;
+    const alone = this.path.loss.chance(this.#silences, this.#floor());
+    const together = this.path.host.chance(this.#silences, falseAlarm);
+    const chance = Math.min(alone, together);
+    if (chance >= falseAlarm && this.#silences < RUN_MAX && this.#calledAt === null) return;
     this.#calledAt ??= this.#silences;
+    this.path.host.onCalled();
     // Answers from before the silence do not help it up again.
     this.#successes = 0;
     // The site's own word weighs more than silence: a definite "down" keeps its evidence.
     if (this.#definites >= fall) return;
+    const host = together < alone ? `, ${this.path.host.length} with the other targets of the host` : "";
     const text =
-      `no answer for ${sayMs(nowMs - this.#silentSinceMs)}: ${this.#silences} silences in a row` +
+      `no answer for ${sayMs(nowMs - this.#silentSinceMs)}: ${this.#silences} silences in a row${host}` +
       ` (${this.#lastText}), a healthy target on this path (${sayLoss(this.path.loss.loss)})` +
       ` does that at most ${sayChance(chance)}`;
     this.#settle("down", "ambiguous", text, this.#silences, chance);

@@ -1,5 +1,6 @@
 /** Simulated lines for tests: which probes of a living target stay silent, from a seed. */
 import { nextFraction, type RandomState } from "../../../src/core/base/random.js";
+import { HostRun } from "../../../src/core/health/host-run.js";
 import { Neighbours } from "../../../src/core/health/neighbours.js";
 import { PathLoss } from "../../../src/core/health/silence.js";
 import { type Path, TargetWatch } from "../../../src/core/health/target-watch.js";
@@ -26,7 +27,7 @@ export function gilbertElliott(
 }
 
 export function newPath(): Path {
-  return { loss: new PathLoss(), neighbours: new Neighbours() };
+  return { loss: new PathLoss(), neighbours: new Neighbours(), host: new HostRun() };
 }
 
 /** Some targets of one host, probed in turn every 100 ms. */
