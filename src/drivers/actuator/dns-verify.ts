@@ -42,6 +42,8 @@ export interface DnsVerifyReport {
   readonly agreedAfterMs: number | null;
   /** What it said last, or why it said nothing. One line. */
   readonly answer: string;
+  /** It gave no answer at all when it was asked last: it may be down, or cut off from here. */
+  readonly isSilent: boolean;
   /** Seconds for which a resolver may keep its old answer; null when unknown. */
   readonly oldTtlSeconds: number | null;
 }
@@ -70,9 +72,13 @@ function expectations(records: readonly DnsRecordSet[]): Expectation[] {
   }));
 }
 
+/** An answer that never came; anything else is an answer, if a bad one. */
+const SILENT_CODES: readonly string[] = ["dns_unreachable", "dns_timeout", "dns_closed", "dns_aborted"];
+
 /** One look at one server: true with what it said, or false with what is wrong. */
 interface Look {
   readonly isAgreed: boolean;
+  readonly isSilent: boolean;
   readonly text: string;
   readonly ttlSeconds: number | null;
 }
@@ -81,6 +87,7 @@ function judgeAnswer(expected: Expectation, answer: QueryAnswer, role: DnsVerify
   const what = `${expected.name} ${expected.type}`;
   const wrong = (text: string, ttlSeconds: number | null = null): Look => ({
     isAgreed: false,
+    isSilent: false,
     text: `${what}: ${text}`,
     ttlSeconds,
   });
@@ -93,7 +100,8 @@ function judgeAnswer(expected: Expectation, answer: QueryAnswer, role: DnsVerify
     .join(" ");
   const shown = set.map((record) => showValue(record.type, record.rdata)).join(", ");
   const text = set.length === 0 ? `no such record (${answer.rcode})` : shown;
-  if (keys === expected.keys) return { isAgreed: true, text: `${what}: ${text}`, ttlSeconds: null };
+  if (keys === expected.keys)
+    return { isAgreed: true, isSilent: false, text: `${what}: ${text}`, ttlSeconds: null };
   // How long a resolver may repeat this: the TTL of the set, or of the SOA that came with "no such record".
   const ttls = (set.length > 0 ? answer.answers : answer.authorities).map((record) => record.ttl);
   return wrong(text, ttls.length === 0 ? null : Math.max(...ttls));
@@ -109,12 +117,15 @@ async function look(
   const texts: string[] = [];
   for (const one of expected) {
     const answer = await askOnce(server, one.name, one.type, role === "resolver", deadline, signal);
-    if (answer instanceof DnsError) return { isAgreed: false, text: answer.message, ttlSeconds: null };
+    if (answer instanceof DnsError) {
+      const isSilent = SILENT_CODES.includes(answer.code);
+      return { isAgreed: false, isSilent, text: answer.message, ttlSeconds: null };
+    }
     const result = judgeAnswer(one, answer, role);
     if (!result.isAgreed) return result;
     texts.push(result.text);
   }
-  return { isAgreed: true, text: texts.join("; "), ttlSeconds: null };
+  return { isAgreed: true, isSilent: false, text: texts.join("; "), ttlSeconds: null };
 }
 
 function sleep(ms: number, signal: AbortSignal): Promise<void> {
@@ -176,7 +187,7 @@ async function askOnce(
 }
 
 function missing(server: string, answer: string): DnsVerifyReport {
-  return { server, role: "authoritative", agreedAfterMs: null, answer, oldTtlSeconds: null };
+  return { server, role: "authoritative", agreedAfterMs: null, answer, isSilent: false, oldTtlSeconds: null };
 }
 
 /** Who is authoritative: the listed servers, or the primary and all that the zone's NS records name. */
@@ -290,6 +301,7 @@ export async function verifyDns(
         role,
         agreedAfterMs: null,
         answer: "not asked yet",
+        isSilent: true,
         oldTtlSeconds: null,
       };
       for (;;) {
@@ -299,7 +311,8 @@ export async function verifyDns(
         if (!isCut) {
           const isNews = seen.isAgreed || seen.text !== report.answer;
           const agreedAfterMs = seen.isAgreed ? tookMs() : null;
-          report = { server, role, agreedAfterMs, answer: seen.text, oldTtlSeconds: seen.ttlSeconds };
+          const { isSilent, ttlSeconds } = seen;
+          report = { server, role, agreedAfterMs, answer: seen.text, isSilent, oldTtlSeconds: ttlSeconds };
           if (isNews) onProgress(report);
         }
         if (seen.isAgreed || signal.aborted || deadline.leftMs === 0) return report;

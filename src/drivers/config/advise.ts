@@ -13,10 +13,10 @@ import type {
   TargetConfig,
 } from "../../core/model/config.js";
 import { majority } from "../../core/model/config.js";
-import { cacheSeconds, failoverBound } from "./bound.js";
-import { isInside } from "./check.js";
+import { cacheSeconds, failoverBound, routeTtlSeconds } from "./bound.js";
 import { formatDuration } from "./leaf.js";
 import { formatPath, isSecretName, type Path } from "./problem.js";
+import { isInside } from "./zone-names.js";
 
 /** The closed list of warnings, each with what it means; docs/configuration.md says more. */
 export const ADVICE_CODES = {
@@ -71,8 +71,8 @@ export function formatAdvice(advice: Advice): string {
 const ELECTION_RTTS = 10;
 /** An exchange over a WAN takes so long, whatever the interval; overlapping probes are meant below it. Unit: ms. */
 const TIMEOUT_SENSIBLE_MS = 250;
-/** Shorter times to live buy nothing: many resolvers keep an answer that long anyway. Unit: ms. */
-const TTL_SENSIBLE_MS = 5000;
+/** Below this a time to live buys little: resolvers have minima of their own, and questions cost. Unit: ms. */
+const TTL_SENSIBLE_MS = 10_000;
 const EXEC_INTERVAL_SENSIBLE_MS = 1000;
 const FALSE_ALARM_SENSIBLE = { min: 1e-12, max: 1e-3 };
 
@@ -213,7 +213,7 @@ function adviseRoutes(config: ClusterConfig, group: GroupConfig, path: Path, war
   const ttl = formatDuration(ttlMs);
   const { totalMs } = failoverBound(config, group);
   group.route.forEach((route, at) => {
-    const ownMs = route.kind === "rfc2136" ? route.ttlSeconds * 1000 : ttlMs;
+    const ownMs = routeTtlSeconds(config, route) * 1000;
     if (ownMs > Math.max(totalMs, TTL_SENSIBLE_MS)) {
       const message = `caches may hold the old answer for ${formatDuration(ownMs)}, a failover takes at most ${formatDuration(totalMs)}`;
       const place =

@@ -5,7 +5,13 @@
  * for silence on a clean line; on a line that loses packets, silence takes as many probes more as `falseAlarm` demands.
  * It says nothing of a plan step that fails and is retried.
  */
-import type { ClusterConfig, ExecHook, GroupConfig, GroupSite } from "../../core/model/config.js";
+import type {
+  ClusterConfig,
+  ExecHook,
+  GroupConfig,
+  GroupSite,
+  RouteConfig,
+} from "../../core/model/config.js";
 
 /** The parts of the bound. Unit: ms. */
 export interface FailoverBound {
@@ -65,9 +71,11 @@ function hookMs(hook: ExecHook | null): number {
 
 /** The longest time to live that any route of the group gives. Unit: s. */
 export function cacheSeconds(config: ClusterConfig, group: GroupConfig): number {
-  const ofRoute = group.route.map((route) => {
-    if (route.kind === "rfc2136") return route.ttlSeconds;
-    return config.dns?.zones.find((zone) => zone.name === route.zone)?.ttlSeconds ?? 0;
-  });
-  return Math.max(0, ...ofRoute);
+  return Math.max(0, ...group.route.map((route) => routeTtlSeconds(config, route)));
+}
+
+/** The time to live that a route gives its records. Unit: s. */
+export function routeTtlSeconds(config: ClusterConfig, route: RouteConfig): number {
+  if (route.kind === "rfc2136") return route.ttlSeconds;
+  return config.dns?.zones.find((zone) => zone.name === route.zone)?.ttlSeconds ?? 0;
 }

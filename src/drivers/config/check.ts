@@ -9,12 +9,12 @@ import type {
   DnsRecordSet,
   EmbeddedDnsConfig,
   GroupConfig,
-  RouteConfig,
   Timings,
   WitnessConfig,
 } from "../../core/model/config.js";
 import { formatDuration } from "./leaf.js";
 import { type Finding, nearest, type Path, type ProblemCode } from "./problem.js";
+import { isInside, routesOf } from "./zone-names.js";
 
 /** What could be read. Null: that section has errors of its own; nothing is concluded from it. */
 export interface Draft {
@@ -167,18 +167,6 @@ function checkCnames(records: readonly DnsRecordSet[], path: Path, find: Find): 
       find("contradiction", [...path, set.name], "has a CNAME beside other records", remedy);
     }
   }
-}
-
-/** True when `name` is the zone's apex or below it. */
-export function isInside(name: string, zone: string): boolean {
-  return name === zone || name.endsWith(`.${zone}`);
-}
-
-/** The route that is in charge of a name: that of the most specific zone. Several when zones are equal. */
-export function routesOf(name: string, routes: readonly RouteConfig[]): RouteConfig[] {
-  const holding = routes.filter((route) => isInside(name, route.zone));
-  const longest = Math.max(0, ...holding.map((route) => route.zone.length));
-  return holding.filter((route) => route.zone.length === longest);
 }
 
 function checkGroup(group: GroupConfig, draft: Draft, find: Find): void {

@@ -5,6 +5,7 @@
  * for a list of one, a URL for an HTTP probe, `none` for a fence. docs/configuration.md describes each key.
  */
 import { z } from "zod";
+import { parseJsonPath } from "../probe/json-path.js";
 import { knownKeys } from "./finding.js";
 import {
   command,
@@ -174,7 +175,7 @@ const pattern = leaf("a regular expression", (value) => {
   if (typeof value !== "string" || value === "")
     return new Refused("is no regular expression", "Write it in quotes.");
   try {
-    new RegExp(value);
+    new RegExp(value, "u");
     return value;
   } catch {
     return new Refused(
@@ -183,6 +184,12 @@ const pattern = leaf("a regular expression", (value) => {
     );
   }
 });
+
+const jsonPath = leaf("a path such as status.db", (value) =>
+  typeof value === "string" && value !== "" && parseJsonPath(value) !== null
+    ? value
+    : new Refused("is no path", "Write names and positions: status.db, checks[0].state."),
+);
 
 const scalarOrNull = z.custom<string | number | boolean | null>(
   (value) => value === null || ["string", "number", "boolean"].includes(typeof value),
@@ -196,7 +203,7 @@ const bodySchema = z
   .strictObject({
     contains: text("the text to look for").optional(),
     matches: pattern.optional(),
-    json: text("a path such as status.db").optional(),
+    json: jsonPath.optional(),
     equals: scalarOrNull.optional(),
   })
   .superRefine(exactlyOne(["contains", "matches", "json"]), always)

@@ -3,10 +3,13 @@
  *
  * A secret passes through here as bytes on the way to the one use that needs it. No error, log line or state ever holds
  * one: messages name the place, never the content, and the cause of a failed read is reduced to its code.
+ *
+ * What was fetched is handed to the log's redaction first, so that even a careless line could not show it.
  */
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import type { TsigKeyRef } from "../../core/model/config.js";
+import { protectSecret } from "../log/redact.js";
 
 export type SecretRef = TsigKeyRef["secret"];
 
@@ -104,5 +107,7 @@ function decodeBase64(text: string, where: string): Buffer {
       `${where} holds ${bytes.length} bytes; a TSIG key has at least ${SECRET_BYTES_MIN}`,
     );
   }
+  protectSecret(compact);
+  protectSecret(bytes);
   return bytes;
 }

@@ -45,6 +45,8 @@ export interface CommandResult {
   readonly output: string;
   /** True when more was written than is kept. */
   readonly outputCut: boolean;
+  /** How much it wrote in all, as far as it was waited for. */
+  readonly outputBytes: number;
   readonly durationMs: number;
   /** It never ran: no such program, not executable, out of processes. Code as node names it, such as ENOENT. */
   readonly spawnError: { readonly code: string; readonly message: string } | null;
@@ -188,6 +190,7 @@ class Run {
       aborted: this.#aborted,
       output: this.#tail.text(),
       outputCut: this.#tail.cut,
+      outputBytes: this.#tail.total,
       durationMs: performance.now() - this.#startedAt,
       spawnError,
     });
@@ -199,13 +202,15 @@ class Tail {
   readonly #limit: number;
   #bytes: Buffer = Buffer.alloc(0);
   cut = false;
+  total = 0;
 
   constructor(limit: number) {
     this.#limit = limit;
   }
 
   push(chunk: Buffer): void {
-    if (this.#bytes.length + chunk.length > this.#limit) this.cut = true;
+    this.total += chunk.length;
+    if (this.total > this.#limit) this.cut = true;
     const kept = chunk.subarray(Math.max(0, chunk.length - this.#limit));
     const bytes = Buffer.concat([this.#bytes, kept]);
     this.#bytes = bytes.subarray(Math.max(0, bytes.length - this.#limit));

@@ -1,0 +1,106 @@
+/**
+ * The log of a process: one JSON object a line, or readable lines on a terminal.
+ *
+ * A witness logs to standard output, everything that a person asked for on the command line goes to standard error
+ * (docs/configuration.md). Each line carries the witness, whatever `context` adds (term), and the bindings of the part that
+ * speaks (group, epoch, step). Redaction is redact.ts.
+ *
+ * A witness must not stop because its log does: JSON is written off the event loop into a bounded buffer; when the reader
+ * stalls, lines are dropped and counted, and when the disk is full or the reader gone, the log is silent and the witness lives.
+ * What is in the buffer is flushed when the process exits.
+ */
+import { isatty } from "node:tty";
+import pino, { type DestinationStream, type Logger } from "pino";
+import pretty from "pino-pretty";
+import type { Epoch } from "../../core/base/ids.js";
+import { protectedSecrets, sanitize, scrubLine } from "./redact.js";
+
+export type Log = Logger;
+
+export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export const LOG_FORMATS = ["auto", "json", "pretty"] as const;
+export type LogFormat = (typeof LOG_FORMATS)[number];
+
+export interface LogOptions {
+  /** Stands in each line; null for a command that is no witness. */
+  readonly witness: string | null;
+  readonly level: LogLevel;
+  /** `auto`: pretty when the output is a terminal, else JSON. */
+  readonly format: LogFormat;
+  /** File descriptor 1 or 2, or a stream (which gets whole lines). */
+  readonly output: 1 | 2 | DestinationStream;
+  /** Fields that change with time, such as the term; asked for each line. */
+  readonly context?: () => Readonly<Record<string, unknown>>;
+}
+
+/** More than this is dropped while the reader stalls. Unit: bytes. */
+const BUFFER_BYTES_MAX = 4 * 1024 * 1024;
+
+/** A log. Never throws, whatever becomes of its output. */
+export function createLog(options: LogOptions): Log {
+  const { witness, level, output, context } = options;
+  const isPretty =
+    options.format === "pretty" ||
+    (options.format === "auto" && typeof output === "number" && isatty(output));
+  const secrets = protectedSecrets();
+  return pino(
+    {
+      level,
+      base: witness === null ? {} : { witness },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      ...(context === undefined ? {} : { mixin: () => ({ ...context() }) }),
+      formatters: {
+        level: (label) => ({ level: label }),
+        log: (fields) => sanitize(fields) as Record<string, unknown>,
+        bindings: (fields) => sanitize(fields) as Record<string, unknown>,
+      },
+      hooks: { streamWrite: (line) => scrubLine(line, secrets) },
+    },
+    isPretty ? prettyStream(output) : jsonStream(output),
+  );
+}
+
+function jsonStream(output: LogOptions["output"]): DestinationStream {
+  if (typeof output !== "number") return output;
+  const stream = pino.destination({ dest: output, sync: false, maxLength: BUFFER_BYTES_MAX });
+  let dropped = 0;
+  stream.on("drop", () => dropped++);
+  stream.on("drain", () => {
+    if (dropped === 0) return;
+    const line = {
+      level: "warn",
+      time: new Date().toISOString(),
+      dropped,
+      msg: "log lines were dropped: the reader stalled",
+    };
+    dropped = 0;
+    stream.write(`${JSON.stringify(line)}\n`);
+  });
+  // A full disk or a closed pipe: nobody is left to tell.
+  stream.on("error", () => {});
+  return stream;
+}
+
+function prettyStream(output: LogOptions["output"]): DestinationStream {
+  const isTerminal = typeof output === "number" && isatty(output);
+  return pretty({
+    sync: true,
+    destination: output as number | NodeJS.WritableStream,
+    colorize: isTerminal && process.env["NO_COLOR"] === undefined,
+    translateTime: "SYS:HH:MM:ss.l",
+    ignore: "pid,hostname",
+    singleLine: true,
+  });
+}
+
+/** The fields by which every line of one step is found again. */
+export function stepBindings(key: {
+  readonly group: string;
+  readonly epoch: Epoch | number;
+  readonly step: string;
+  readonly attempt: number;
+}): Record<string, unknown> {
+  return { group: key.group, epoch: key.epoch, step: key.step, attempt: key.attempt };
+}
