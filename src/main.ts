@@ -1,1 +1,284 @@
-export {};
+/**
+ * The composition root: builds one witness process out of the core and its drivers, and takes it down in order.
+ *
+ * Order of start: the document, the disk, the listeners, and only then the witness, so that whatever cannot work is said
+ * before anything is promised. Order of stop: the witness hands over, the listeners close, the disk last.
+ */
+import { randomInt } from "node:crypto";
+import { nodeId } from "./core/base/ids.js";
+import type { ClusterConfig, WitnessConfig } from "./core/model/config.js";
+import type { PublishedEvent } from "./core/witness/contract.js";
+import { Witness } from "./core/witness/witness.js";
+import { createActuator } from "./drivers/actuator/actuator.js";
+import { loadConfig } from "./drivers/config/config.js";
+import { formatProblem } from "./drivers/config/problem.js";
+import { createLog, type Log, type LogFormat, type LogLevel } from "./drivers/log/log.js";
+import { createProber } from "./drivers/probe/probe.js";
+import { EXIT_SOFTWARE, EXIT_STORAGE, Runtime } from "./drivers/runtime/runtime.js";
+import { startAdminServer } from "./drivers/server/admin.js";
+import { startDnsServer } from "./drivers/server/dns-server.js";
+import { ZoneView } from "./drivers/server/zone-data.js";
+import { openStorage } from "./drivers/storage/storage.js";
+import { StorageError } from "./drivers/storage/storage-error.js";
+import { openTransport } from "./drivers/transport/transport.js";
+import { packageVersion } from "./version.js";
+
+export interface RunOptions {
+  readonly configFile: string;
+  /** Which witness of the document this process is. */
+  readonly witness: string;
+  readonly dataDir: string;
+  readonly logLevel?: LogLevel;
+  readonly logFormat?: LogFormat;
+}
+
+/** Exit codes of a witness (sysexits.h), documented in docs/errors.md. */
+const EXIT_UNAVAILABLE = 69;
+const EXIT_CONFIG = 78;
+/** After so long a driver that does not close is left to the end of the process. */
+const CLOSE_MS = 5000;
+
+type Closer = () => Promise<void> | void;
+
+/** Runs one witness until it is stopped; resolves with the exit code. Never rejects. */
+export async function runWitness(options: RunOptions): Promise<number> {
+  let term = 0;
+  const log = createLog({
+    witness: options.witness,
+    level: options.logLevel ?? "info",
+    format: options.logFormat ?? "auto",
+    output: 1,
+    context: () => ({ term }),
+  });
+  const loaded = await loadConfig(options.configFile);
+  if (loaded.kind === "refused") {
+    for (const problem of loaded.errors) log.error({ code: problem.code }, formatProblem(problem));
+    return EXIT_CONFIG;
+  }
+  for (const warning of loaded.warnings) {
+    log.warn({ code: warning.code, path: warning.path }, `${warning.message} ${warning.remedy}`);
+  }
+  const { config, hash } = loaded;
+  const self = config.witnesses.find(({ id }) => id === options.witness);
+  if (self === undefined) {
+    const known = config.witnesses.map(({ id }) => id).join(", ");
+    log.error(
+      { code: "unknown_witness" },
+      `${options.configFile} has no witness ${options.witness}; give --witness one of: ${known}`,
+    );
+    return EXIT_CONFIG;
+  }
+  const closers: Closer[] = [];
+  try {
+    return await run(
+      options,
+      {
+        config,
+        hash,
+        self,
+        onTerm: (now) => {
+          term = now;
+        },
+      },
+      log,
+      closers,
+    );
+  } catch (thrown) {
+    const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+    const code = "code" in error && typeof error.code === "string" ? error.code : "internal";
+    log.fatal({ code, err: error }, error.message);
+    return error instanceof StorageError
+      ? EXIT_STORAGE
+      : code === "internal"
+        ? EXIT_SOFTWARE
+        : EXIT_UNAVAILABLE;
+  } finally {
+    await closeAll(closers, log);
+  }
+}
+
+interface Own {
+  readonly config: ClusterConfig;
+  readonly hash: string;
+  readonly self: WitnessConfig;
+  /** The term stands in each line of the log. */
+  readonly onTerm: (term: number) => void;
+}
+
+async function run(options: RunOptions, own: Own, log: Log, closers: Closer[]): Promise<number> {
+  const { config, hash, self } = own;
+  const identity = { cluster: config.cluster, witness: self.id };
+  const { storage, restored } = await openStorage({ directory: options.dataDir, identity });
+  closers.push(() => storage.close());
+  for (const notice of restored.notices) log.warn({ code: "storage_repaired" }, notice);
+  if (restored.recovering !== null)
+    log.error({ code: "recovering", ...restored.recovering }, restored.recovering.reason);
+
+  // A new life is told from the former one by peers and by the leader; the number only has to differ.
+  const life = randomInt(2 ** 47);
+  const witness = new Witness({ self: self.id, config, configHash: hash, seed: randomInt(2 ** 32), life });
+  const prober = createProber();
+  closers.push(() => prober.close());
+  const actuator = createActuator({ witness: self.id, config: () => witness.state.config, log });
+  closers.push(() => actuator.close());
+
+  let end: (code: number) => void = () => undefined;
+  const ended = new Promise<number>((resolve) => {
+    end = resolve;
+  });
+  const transport = await openTransport({
+    cluster: config.cluster,
+    self: self.id,
+    selfNodeId: nodeId(config.witnesses.indexOf(self) + 1),
+    life,
+    listen: self.peers,
+    peers: config.witnesses.flatMap((peer, i) =>
+      peer === self ? [] : [{ id: peer.id, nodeId: nodeId(i + 1), addresses: peer.peers }],
+    ),
+    heartbeatMs: config.timings.heartbeatMs,
+    onMessage: (from, message) => runtime.post({ kind: "message", from, message }),
+    log,
+  });
+  closers.push(() => transport.close());
+  const runtime: Runtime = new Runtime(
+    witness,
+    {
+      persist: (effect) => storage.append(effect),
+      send: ({ to, message, urgent }) => transport.send(to, message, { urgent }),
+      probe: ({ spec, timeoutMs }) => prober.run(spec, timeoutMs),
+      actuate: (effect) => actuator.run(effect),
+      cancel: ({ key }) => actuator.cancel(key),
+      halt: (code, reason, thrown) => {
+        if (code === 0) log.info({}, reason);
+        else log.fatal({ code: "halt", exit: code, ...(thrown === null ? {} : { err: thrown }) }, reason);
+        end(code);
+      },
+    },
+    `${self.id}-${life}`,
+  );
+  runtime.subscribe((event) => {
+    if (event.kind === "role") own.onTerm(event.term);
+    logEvent(log, event);
+  });
+  await listen(own, witness, runtime, log, closers);
+  runtime.post({
+    kind: "restored",
+    hardState: restored.hardState,
+    entries: restored.entries,
+    recovering: restored.recovering,
+  });
+  closers.push(startClock(config.timings.tickMs, runtime));
+  closers.push(onSignals(runtime, log, end));
+  log.info(
+    { data: options.dataDir, disk: restored.diskId, admin: self.admin, peers: self.peers },
+    "witness started",
+  );
+  return await ended;
+}
+
+/** Opens what people and programs use: the admin API and, if this witness has one, the name server. */
+async function listen(
+  own: Own,
+  witness: Witness,
+  runtime: Runtime,
+  log: Log,
+  closers: Closer[],
+): Promise<void> {
+  const admin = await startAdminServer({
+    address: own.self.admin,
+    backend: runtime,
+    log,
+    version: packageVersion(),
+  });
+  closers.push(() => admin.close(1000));
+  runtime.subscribe((event) => {
+    if (event.kind === "role") admin.setServing(event.leader !== null);
+  });
+  if (own.self.dns === null) return;
+  const { host, port } = splitAddress(own.self.dns);
+  const zones = new ZoneView();
+  const dns = await startDnsServer({
+    host,
+    port,
+    lookup: () => zones.data(witness.state, witness.leaderContactAgeMs(monoMs())),
+    onProblem: (message, cause) =>
+      log.warn({ code: "dns", ...(cause === undefined ? {} : { err: cause }) }, message),
+  });
+  closers.push(() => dns.close());
+}
+
+/** `host:port` with an IPv6 host in brackets; checked when the document was read. */
+function splitAddress(address: string): { host: string; port: number } {
+  const colon = address.lastIndexOf(":");
+  return { host: address.slice(0, colon).replace(/^\[|\]$/g, ""), port: Number(address.slice(colon + 1)) };
+}
+
+function monoMs(): number {
+  return Math.floor(performance.now());
+}
+
+function startClock(tickMs: number, runtime: Runtime): Closer {
+  const tick = (): void => runtime.post({ kind: "tick", monoMs: monoMs(), wallMs: Date.now() });
+  tick();
+  const timer = setInterval(tick, tickMs);
+  return () => clearInterval(timer);
+}
+
+/** The first signal, or the end of the parent that started us over IPC, stops in good order; a second one at once. */
+function onSignals(runtime: Runtime, log: Log, end: (code: number) => void): Closer {
+  let asked = false;
+  const stop = (why: string): void => {
+    if (asked) return end(EXIT_UNAVAILABLE);
+    asked = true;
+    log.info({}, `stopping: ${why}`);
+    runtime.post({ kind: "stop" });
+  };
+  const onInt = (): void => stop("SIGINT");
+  const onTerm = (): void => stop("SIGTERM");
+  const onDisconnect = (): void => stop("the parent process is gone");
+  process.on("SIGINT", onInt);
+  process.on("SIGTERM", onTerm);
+  if (process.connected) process.on("disconnect", onDisconnect);
+  return () => {
+    process.off("SIGINT", onInt);
+    process.off("SIGTERM", onTerm);
+    process.off("disconnect", onDisconnect);
+  };
+}
+
+function logEvent(log: Log, event: PublishedEvent): void {
+  switch (event.kind) {
+    case "audit": {
+      const { record } = event;
+      const fields = {
+        event: record.kind,
+        index: record.index,
+        ...(record.group === null ? {} : { group: record.group }),
+        ...(record.epoch === null ? {} : { epoch: record.epoch }),
+        ...(record.detail.length === 0 ? {} : { detail: record.detail }),
+      };
+      return log.info(fields, record.message);
+    }
+    case "role":
+      return log.info({ event: "role", leader: event.leader }, `${event.role} in term ${event.term}`);
+    case "routed":
+      return log.info(
+        { event: "routed", group: event.group },
+        `the names of ${event.group} point at ${event.site}`,
+      );
+    case "warning":
+      return log.warn({ code: event.code }, event.message);
+  }
+}
+
+async function closeAll(closers: Closer[], log: Log): Promise<void> {
+  for (const close of closers.reverse()) {
+    const late = new Promise<"late">((resolve) => setTimeout(() => resolve("late"), CLOSE_MS).unref());
+    try {
+      if ((await Promise.race([close(), late])) === "late")
+        log.warn({ code: "close" }, "something does not close; going on");
+    } catch (thrown) {
+      log.warn({ code: "close", err: thrown }, "could not close in good order");
+    }
+  }
+}

@@ -8,16 +8,18 @@
  */
 import { userInfo } from "node:os";
 import { Command, CommanderError } from "commander";
+import { packageVersion } from "../version.js";
 import { registerConfigCheck } from "./config-check.js";
+import { registerDemo } from "./demo.js";
 import { CliError, EXIT, exitCodeHelp } from "./exit-codes.js";
 import { registerExplain } from "./explain.js";
 import { registerHistory } from "./history.js";
 import { registerHold, registerResume } from "./hold.js";
+import { registerRun } from "./run.js";
 import { registerStatus } from "./status.js";
 import { registerSwitchover } from "./switchover.js";
 import { type Cli, terminal } from "./terminal.js";
 import { registerTransfer } from "./transfer.js";
-import { packageVersion } from "./version.js";
 import { registerWatch } from "./watch.js";
 
 function buildProgram(cli: Cli): Command {
@@ -28,6 +30,7 @@ function buildProgram(cli: Cli): Command {
     .showHelpAfterError("(pointsman --help, or pointsman VERB --help, says more)")
     .addHelpText("after", exitCodeHelp());
   const user = currentUser(cli);
+  registerRun(program, cli);
   registerStatus(program, cli);
   registerExplain(program, cli);
   registerWatch(program, cli);
@@ -36,6 +39,7 @@ function buildProgram(cli: Cli): Command {
   registerHold(program, cli, user);
   registerResume(program, cli, user);
   registerTransfer(program, cli);
+  registerDemo(program, cli);
   registerConfigCheck(program.command("config").description("work with configuration files"), cli);
   return program;
 }

@@ -8,7 +8,7 @@ import type { GroupReport } from "../core/model/admin.js";
 import type { Evidence, SiteVerdict } from "../core/model/observation.js";
 import type { WitnessRecord } from "../core/model/state.js";
 import { type Cell, columns, indent } from "./render-table.js";
-import { chance, span } from "./render-words.js";
+import { span } from "./render-words.js";
 import type { Paint } from "./terminal.js";
 
 /** The lines of the matrix; `nowMs` is cluster time. */
@@ -87,12 +87,6 @@ function downEvidence(witnesses: readonly WitnessRecord[], target: string, nowMs
 /** An observation's evidence in one line. */
 export function evidenceText(evidence: Evidence): string {
   const parts = [evidence.text];
-  if (evidence.kind === "definite") parts.push(`said so ${evidence.count} times in a row`);
-  if (evidence.kind === "ambiguous") {
-    const doubt =
-      evidence.falseAlarm === null ? "" : ` (chance of a false alarm ${chance(evidence.falseAlarm)})`;
-    parts.push(`silent ${evidence.count} times in a row${doubt}`);
-  }
   if (evidence.loss !== null && evidence.loss >= 0.01)
     parts.push(`path loses ${Math.round(evidence.loss * 100)} %`);
   return parts.join(", ");

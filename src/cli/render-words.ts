@@ -36,9 +36,3 @@ export function listed(words: readonly string[]): string {
   if (words.length < 2) return words[0] ?? "";
   return `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
 }
-
-/** A probability: "2.5e-7", "0.010". */
-export function chance(probability: number): string {
-  if (probability === 0) return "0";
-  return probability < 0.001 ? probability.toExponential(1) : probability.toFixed(3);
-}

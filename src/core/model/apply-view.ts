@@ -70,9 +70,7 @@ function recorded(old: RecordedObservation | undefined, now: Observation, stamp:
 }
 
 function because({ evidence }: RecordedObservation): string {
-  const words = [evidence.text === "" ? evidence.kind : evidence.text, `${evidence.count} in a row`];
-  if (evidence.falseAlarm !== null) words.push(`false alarm ${evidence.falseAlarm.toExponential(1)}`);
-  return words.join(", ");
+  return evidence.text === "" ? evidence.kind : evidence.text;
 }
 
 function conditionTold(before: WitnessRecord, after: WitnessRecord): Told[] {

@@ -5,7 +5,7 @@
  * waiting for it would turn every loss of a site into a failed plan. So after an unplanned switch a server that gives no
  * answer at all for a while is reported and passed over, provided that another authoritative server (and, where resolvers are
  * listed, a resolver) agrees. One that answers wrongly is never passed over. A planned move has time and an old site to go
- * back to: there every server must agree.
+ * back to: there every server must agree; but not every witness, whose embedded server follows the log as soon as it is back.
  */
 import type { RouteConfig } from "../../core/model/config.js";
 import type { StepOutcome } from "../../core/model/state.js";
@@ -42,7 +42,10 @@ export async function verifyStep(context: StepContext, verifyDns: VerifyDns): Pr
     const first = routes[0];
     const records = first === undefined ? [] : recordsOf(target, first, route);
     const request: DnsVerifyRequest = { zone, records, ...whomToAsk(zone, routes, context) };
-    return { name: `zone ${zone}`, outcome: await verifyZone(request, context, verifyDns) };
+    const { kind } = context.plan;
+    const isPlanned = kind === "switchover" || kind === "failback";
+    const isStrict = isPlanned && !routes.some((one) => one.kind === "embedded");
+    return { name: `zone ${zone}`, outcome: await verifyZone(request, context.signal, isStrict, verifyDns) };
   });
   if (parts.length === 0) return done("the group has no route: there is nothing to verify");
   return join(await Promise.all(parts));
@@ -70,10 +73,10 @@ function whomToAsk(
 
 async function verifyZone(
   request: DnsVerifyRequest,
-  { plan, signal }: StepContext,
+  signal: AbortSignal,
+  isStrict: boolean,
   verifyDns: VerifyDns,
 ): Promise<StepOutcome> {
-  const isPlanned = plan.kind === "switchover" || plan.kind === "failback";
   const enough = new AbortController();
   const latest = new Map<string, DnsVerifyReport>();
   let patience: NodeJS.Timeout | null = null;
@@ -83,7 +86,7 @@ async function verifyZone(
   };
   const outcome = await verifyDns(request, AbortSignal.any([signal, enough.signal]), (report) => {
     latest.set(`${report.role} ${report.server}`, report);
-    if (isPlanned) return;
+    if (isStrict) return;
     patience ??= setTimeout(() => {
       isPatienceOver = true;
       consider();
@@ -92,7 +95,7 @@ async function verifyZone(
   });
   if (patience !== null) clearTimeout(patience);
   const { reports, ...plain } = outcome;
-  if (outcome.kind === "done" || isPlanned || signal.aborted || !agreesButSilent(reports)) return plain;
+  if (outcome.kind === "done" || isStrict || signal.aborted || !agreesButSilent(reports)) return plain;
   const agreed = reports.filter((report) => report.agreedAfterMs !== null).length;
   const silent = reports.filter((report) => report.agreedAfterMs === null).map((report) => report.server);
   const message = `${agreed} of ${reports.length} server(s) agree; no answer from ${silent.join(", ")}, passed over`;
