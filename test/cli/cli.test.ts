@@ -259,19 +259,17 @@ describe("several addresses", () => {
       log: SILENT_LOG,
       version: "0",
     });
-    const ended = await run([
-      "switchover",
-      "shop",
-      "--to",
-      "paris",
-      "-a",
-      `127.0.0.1:${first.port}`,
-      "-a",
-      address,
-      "--timeout",
-      "700ms",
-    ]);
-    assert.equal(ended.exit, 4, ended.stderr);
+    const move = ["switchover", "shop", "--to", "paris", "-a", `127.0.0.1:${first.port}`, "-a", address];
+    const silent = await run([...move, "--timeout", "700ms"]);
+    assert.equal(silent.exit, 4, silent.stderr);
+    lost.answer = () => ({
+      kind: "refused",
+      code: "unknown_outcome",
+      message: "no leader now",
+      leader: null,
+    });
+    const told = await run(move);
+    assert.equal(told.exit, 4, told.stderr);
     assert.deepEqual(backend.requests, []);
     await first.close(0);
   });
