@@ -58,10 +58,13 @@ export function renderExplanation(
       : explanation.missing.map((line) => `  - ${line}`)),
   );
   lines.push("", title("Latest records"));
-  const recent = renderRecords(explanation.recent, { details: true, paint });
+  const recent = renderRecords(explanation.recent, { details: DETAIL_LINES, paint });
   lines.push(...(recent.length === 0 ? ["  none"] : indent(recent, 2)));
   return lines.join("\n");
 }
+
+/** Of each record here; `pointsman history --details` shows all. */
+const DETAIL_LINES = 3;
 
 const HEADING = {
   stay: "Why it stays",

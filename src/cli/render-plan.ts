@@ -9,7 +9,7 @@ import type { Paint } from "./terminal.js";
 export function renderPlan(plan: Plan, nowMs: number, paint: Paint): string[] {
   const lines = [
     `${plan.kind} ${plan.from ?? "(none)"} → ${plan.to}, epoch ${plan.epoch}: ${planStatus(plan, nowMs, paint)}`,
-    `because ${plan.reason} (asked by ${plan.by})`,
+    `because ${plan.reason}${askedBy(plan)}`,
     plan.steps.map((step) => renderStep(step, nowMs, paint)).join(paint.dim(" · ")),
   ];
   for (const step of plan.steps) {
@@ -17,6 +17,11 @@ export function renderPlan(plan: Plan, nowMs: number, paint: Paint): string[] {
     if (trouble !== null) lines.push(paint.red(trouble));
   }
   return lines;
+}
+
+/** Who asked, when that is a person whom the reason does not name already. */
+function askedBy(plan: Plan): string {
+  return plan.by === "policy" || plan.reason.includes(plan.by) ? "" : ` (asked by ${plan.by})`;
 }
 
 function planStatus(plan: Plan, nowMs: number, paint: Paint): string {

@@ -42,7 +42,7 @@ describe("status", () => {
 GROUP shop   primary lyon   epoch 5   automatic   unfenced
   why   stay: lyon is primary and up for 2 of 3 witnesses [primary_up]
   plan  failover paris → lyon, epoch 5: done in 1.4 s, 38 s ago
-        because paris is down: db is down for 2 of 3 witnesses (asked by policy)
+        because paris is down: db is down for 2 of 3 witnesses
         precheck 10 ms · fence skipped · drain skipped · promote 310 ms · route 45 ms · verify 1.0 s · announce 5 ms
   target  verdict  w1    w2    w3
   paris   DOWN for 40 s
@@ -85,6 +85,16 @@ GROUP shop   primary lyon   epoch 5   automatic   unfenced
     assert.ok(
       text.includes("route: ns1 refused the update (dns_refused) [REFUSED zone example.net]\n"),
       text,
+    );
+  });
+
+  it("names who asked once, and only a person", () => {
+    const of = (by: string, reason: string) =>
+      renderStatus(withGroup({ plan: { ...PLAN, by, reason } }), PLAIN);
+    assert.ok(of("policy", "it is down").includes("because it is down\n"));
+    assert.ok(of("anna", "disk swap").includes("because disk swap (asked by anna)\n"));
+    assert.ok(
+      of("anna", "disk swap (asked for by anna)").includes("because disk swap (asked for by anna)\n"),
     );
   });
 
@@ -212,7 +222,7 @@ Why it stays
 
 The last plan
   failover paris → lyon, epoch 5: done in 1.4 s, 38 s ago
-  because paris is down: db is down for 2 of 3 witnesses (asked by policy)
+  because paris is down: db is down for 2 of 3 witnesses
   precheck 10 ms · fence skipped · drain skipped · promote 310 ms · route 45 ms · verify 1.0 s · announce 5 ms
 
 What the witnesses see
@@ -265,6 +275,14 @@ describe("records and events", () => {
       "2026-07-02 03:03:25Z  #10.1  -     -   witness     record 10.1",
     ]);
     assert.equal(renderRecords(records, { details: true, paint: PLAIN }).length, 6);
+    const long = [{ ...record(9, 0), detail: ["a", "b", "c", "d", "e"] }];
+    assert.deepEqual(renderRecords(long, { details: 3, paint: PLAIN }).slice(1), [
+      "    a",
+      "    b",
+      "    c",
+      "    … 2 more lines",
+    ]);
+    assert.equal(renderRecords(long, { details: 4, paint: PLAIN }).length, 6);
   });
 
   it("has a line for every kind of event but the start", () => {
