@@ -26,6 +26,14 @@ export const judgeSite = verdict.judgeSite;
 /** The conclusions on all sites of a group, in its order of priority (verdict.ts). */
 export const judgeGroup = verdict.judgeGroup;
 
+/**
+ * How many silences in a row take a target down on a path of which nothing is known, `fall` apart; a path that was clean of
+ * late needs as many or one fewer, one that loses needs more. For the published bound on detection.
+ */
+export function silencesNeeded(falseAlarm: number): number {
+  return new PathLoss().requiredRun(falseAlarm);
+}
+
 export interface DetectorOptions {
   readonly config: ClusterConfig;
   readonly witness: WitnessId;

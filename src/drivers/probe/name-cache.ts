@@ -6,11 +6,17 @@
  * and when the resolver is silent the addresses known last serve on (the resolver's trouble is not the target's). A name
  * that does not exist is forgotten at once. The caller's budget runs meanwhile; it need not wait for us.
  */
-import { type LookupAddress, lookup } from "node:dns";
+import { type LookupAddress, lookup as lookupByNode } from "node:dns";
 import type { LookupFunction } from "node:net";
 
 const FRESH_MS = 5000;
 const PARALLEL = 2;
+
+/** Finds all addresses of a name, as `dns.lookup` does with `all`. */
+export type Resolve = (
+  name: string,
+  done: (error: NodeJS.ErrnoException | null, addresses: readonly LookupAddress[]) => void,
+) => void;
 
 interface Entry {
   addresses: readonly LookupAddress[];
@@ -19,9 +25,20 @@ interface Entry {
 }
 
 export class NameCache {
+  readonly #resolve: Resolve;
+  readonly #freshMs: number;
   readonly #entries = new Map<string, Entry>();
   readonly #queue: string[] = [];
   #running = 0;
+
+  /** `freshMs`: how long an answer is used without asking again. */
+  constructor(
+    resolve: Resolve = (name, done) => lookupByNode(name, { all: true }, done),
+    freshMs: number = FRESH_MS,
+  ) {
+    this.#resolve = resolve;
+    this.#freshMs = freshMs;
+  }
 
   /** In the shape of `dns.lookup`, for `net.connect` and `http.request`. */
   readonly lookup: LookupFunction = (hostname, options, callback) => {
@@ -47,7 +64,7 @@ export class NameCache {
       knownAt: Number.NEGATIVE_INFINITY,
     };
     this.#entries.set(name, entry);
-    if (performance.now() - entry.knownAt < FRESH_MS) {
+    if (performance.now() - entry.knownAt < this.#freshMs) {
       process.nextTick(done, null, entry.addresses);
       return;
     }
@@ -61,7 +78,7 @@ export class NameCache {
     const name = this.#queue.shift();
     if (name === undefined) return;
     this.#running++;
-    lookup(name, { all: true }, (error, addresses) => {
+    this.#resolve(name, (error, addresses) => {
       this.#running--;
       this.#found(name, error, addresses);
       this.#next();

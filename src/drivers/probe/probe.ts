@@ -10,6 +10,7 @@
  *
  * A silence is believed only if our own clock kept time: a timer that fires late is evidence about this process.
  */
+import { setMaxListeners } from "node:events";
 import { assertNever } from "../../core/base/assert.js";
 import type { ProbeSpec, TargetKey } from "../../core/model/config.js";
 import type { ProbeResult } from "../../core/model/observation.js";
@@ -36,6 +37,8 @@ const LATE_MS = 500;
 /** A prober with its own caches of names and certificates. */
 export function createProber(options: ProberOptions = {}): Prober {
   const closing = new AbortController();
+  // Each probe under way listens; that is no leak.
+  setMaxListeners(0, closing.signal);
   const names = new NameCache();
   const http = new HttpProber(names);
 
