@@ -225,7 +225,8 @@ export class TargetWatch {
       parts.push(`${this.#definites} of ${fall} failures that take it down (${this.#lastText})`);
     if (this.#silences > 0 && kind !== "ambiguous") {
       const needed = Math.max(fall, this.path.loss.requiredRun(falseAlarm, this.#floor()));
-      parts.push(`${this.#silences} silences in a row of ${needed} that mean down (${this.#lastText})`);
+      const of = opinion === "down" ? "" : ` of ${needed} that mean down`;
+      parts.push(`${this.#silences} silences in a row${of} (${this.#lastText})`);
     }
     if (this.#failures > 0 && kind !== "stall") parts.push(`the last probe failed here (${this.#lastText})`);
     return parts.length === 0 ? "" : `; since then ${parts.join(", ")}`;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import * as http from "node:http";
 import * as https from "node:https";
@@ -84,18 +84,19 @@ describe("tcp", () => {
   });
 
   test("a host that drops packets is silence within the budget", async () => {
-    // A full accept queue drops further SYNs, as a firewall does: Linux keeps backlog + 1 unaccepted connections.
+    // A full accept queue drops further SYNs, as a firewall does: Linux keeps backlog + 1 unaccepted
+    // connections, and this server sleeps.
     const script =
-      "import socket,sys,time\ns=socket.socket()\ns.bind(('127.0.0.1',0))\ns.listen(0)\n" +
-      "print(s.getsockname()[1],flush=True)\nsys.stdin.read()";
-    const { spawn } = await import("node:child_process");
-    const holder = spawn("python3", ["-c", script], { stdio: ["pipe", "pipe", "inherit"] });
+      "const fs = require('fs'); const s = require('net').createServer();" +
+      "s.listen(0, '127.0.0.1', 1, () => { fs.writeSync(1, String(s.address().port));" +
+      "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60000); })";
+    const holder = spawn(process.execPath, ["-e", script], { stdio: ["ignore", "pipe", "inherit"] });
     try {
       const port = await new Promise<number>((resolve, reject) => {
         holder.on("error", reject);
         holder.stdout.once("data", (data) => resolve(Number(String(data))));
       });
-      const fillers = [net.connect(port, "127.0.0.1"), net.connect(port, "127.0.0.1")];
+      const fillers = Array.from({ length: 4 }, () => net.connect(port, "127.0.0.1"));
       for (const filler of fillers) filler.on("error", () => {});
       await new Promise((resolve) => setTimeout(resolve, 200));
       const startedAt = performance.now();
