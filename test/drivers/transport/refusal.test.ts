@@ -32,7 +32,7 @@ for (const [what, reason, one, other] of [
     a.transport.send(to2, heartbeat(1, 2, 1), { urgent: true });
     await until(() => (a.transport.stats()[0]?.refusedBy[reason] ?? 0) > 0, "the refusal");
     a.transport.send(to2, heartbeat(1, 2, 2), { urgent: true });
-    await sleep(300);
+    await sleep(reason === "foreign_cluster" ? 1500 : 200);
     assert.equal(b.got.length, 0);
     assert.ok((b.transport.strangers()[reason] ?? 0) > 0);
     assert.ok(
