@@ -102,9 +102,11 @@ export class World {
     this.cuts.clear();
   }
 
-  start(process: Process): void {
+  /** Starts a witness on its disk, with the world's document or its own. */
+  start(process: Process, ownConfig?: ClusterConfig): void {
     if (process.witness !== null) return;
-    const { config, seed } = this.options;
+    const { seed } = this.options;
+    const config = ownConfig ?? this.options.config;
     process.life++;
     process.paused = false;
     process.diskFreeAtMs = this.agenda.nowMs;

@@ -44,7 +44,7 @@ function begun(w: World): World {
 }
 
 function leader(w: World): Process {
-  const found = w.processes.find((process) => process.witness?.leaderContactAgeMs(0) === 0);
+  const found = w.processes.find((process) => process.witness?.leaderContactAgeMs(1e15) === 0);
   assert.ok(found, "somebody leads");
   return found;
 }
@@ -166,6 +166,48 @@ test("a leader that is paused in mid-plan and goes on starts no second switch an
   w.run(10_000);
   assert.equal(shop(first)?.ticket.epoch, 2);
   assert.equal(w.outside.name("shop")?.site, "b");
+});
+
+test("what was seen before a power cut moves nothing after it", () => {
+  const w = begun(world(12));
+  w.outside.set("shop/a/web", "refused");
+  const down = (process: Process): number =>
+    Object.values(process.witness?.state.witnesses ?? {}).filter(
+      (record) => record.observations["shop/a/web"]?.opinion === "down",
+    ).length;
+  assert.ok(
+    w.runUntil(() => w.processes.some((process) => down(process) >= 2), 5000),
+    "a majority sees it down",
+  );
+  for (const process of w.processes) w.crash(process);
+  // What was on its way when the power went finds nobody.
+  w.run(100);
+  w.outside.set("shop/a/web", "up");
+  for (const process of w.processes) w.start(process);
+  w.run(20_000);
+  assert.ok(settled(w, "a"));
+  assert.equal(w.outside.changes.length, 1);
+});
+
+test("a leader whose newer document is refused says so and does not fill the log with it", () => {
+  const w = begun(world(13));
+  const config = twoSites();
+  const other = w.process("w-c");
+  w.crash(other);
+  // Without the site that is primary: no document may take that away.
+  const groups = config.groups.map((group) => ({ ...group, sites: group.sites.slice(1) }));
+  w.start(other, { ...config, version: 2, groups });
+  w.run(5000);
+  w.request(leader(w), { kind: "transfer", to: other.id }, () => undefined);
+  w.run(5000);
+  assert.equal(leader(w), other);
+  const before = other.witness?.state.appliedIndex ?? 0;
+  w.run(60_000);
+  assert.ok((other.witness?.state.appliedIndex ?? 0) - before < 5, "the log does not grow");
+  assert.ok(
+    w.trace.some((line) => line.includes("config_refused")),
+    "it is said",
+  );
 });
 
 test("a write brought to a follower is decided once, although the leader's answer is lost again and again", () => {

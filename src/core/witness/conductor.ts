@@ -7,11 +7,12 @@
  */
 import { type Epoch, epoch, type Term, type WitnessId } from "../base/ids.js";
 import { judgeGroup } from "../health/health.js";
+import { configureRefusal } from "../model/apply-config.js";
 import type { Command } from "../model/command.js";
-import type { ClusterConfig, GroupConfig } from "../model/config.js";
+import { allTargets, type ClusterConfig, type GroupConfig, type TargetKey } from "../model/config.js";
 import type { Plan, State, StepKey, StepOutcome } from "../model/state.js";
 import { judgeOutcome, nextAction, planSteps } from "../plan/plan.js";
-import { decide } from "../policy/policy.js";
+import { decide, type PolicyInput } from "../policy/policy.js";
 import type { Effect } from "./contract.js";
 import type { Views } from "./views.js";
 
@@ -43,6 +44,9 @@ export class Conductor {
   private readonly mine = new Set<string>();
   private readonly running = new Map<string, StepKey>();
   private readonly outcomes = new Map<string, StepOutcome>();
+  private known: { readonly config: ClusterConfig; readonly targets: ReadonlySet<TargetKey> } | null = null;
+  /** Why the own document was refused, as last said. */
+  private refusal: string | null = null;
 
   constructor(podium: Podium, own: { readonly config: ClusterConfig; readonly hash: string }) {
     this.podium = podium;
@@ -76,6 +80,20 @@ export class Conductor {
     if (this.mine.has(text)) this.outcomes.set(text, outcome);
   }
 
+  /** The witnesses' records as this leader may believe them. */
+  believed(state: State, views: Views): ReturnType<Views["believed"]> {
+    const sinceMonoMs = this.leadingSince?.monoMs ?? Number.POSITIVE_INFINITY;
+    return views.believed(state.witnesses, sinceMonoMs);
+  }
+
+  /** The targets of the replicated document. */
+  private targetsOf(config: ClusterConfig): ReadonlySet<TargetKey> {
+    if (this.known?.config !== config) {
+      this.known = { config, targets: new Set(allTargets(config).map(({ key }) => key)) };
+    }
+    return this.known.targets;
+  }
+
   /** Does all that is due now. */
   conduct(state: State, views: Views, at: Moment): void {
     const since = this.leadingSince;
@@ -90,38 +108,43 @@ export class Conductor {
         monoMs: at.monoMs,
         sinceMonoMs: since.monoMs,
         viewTimeoutMs: config.timings.viewTimeoutMs,
+        targets: this.targetsOf(config),
       });
       if (command !== null) this.podium.propose(key, command);
     }
-    for (const group of config.groups) this.conductGroup(state, config, group, at, since);
+    const { witnesses, isComplete } = this.believed(state, views);
+    for (const group of config.groups) {
+      const current = state.groups[group.id];
+      if (current === undefined || this.podium.busy(`group ${group.id}`)) continue;
+      const verdicts = judgeGroup(config, group, witnesses);
+      const input = { config, group, state: current, verdicts, nowMs: at.nowMs };
+      if (current.plan?.status === "running") this.drive(input, current.plan, since);
+      else this.decide(input, isComplete);
+    }
   }
 
   /** A newer document than the replicated one is replicated; the same version with other words is not touched. */
   private configure(state: State): void {
-    const replicated = state.config;
-    if (replicated !== null && replicated.version >= this.own.config.version) return;
+    const { config, hash } = this.own;
+    if (state.config !== null && state.config.version >= config.version) return;
     if (this.podium.busy("configure")) return;
-    this.podium.propose("configure", { kind: "configure", config: this.own.config, hash: this.own.hash });
+    const refusal = configureRefusal(state, config);
+    if (refusal === null) {
+      this.podium.propose("configure", { kind: "configure", config, hash });
+    } else if (refusal !== this.refusal) {
+      const message = `the document of this leader, version ${config.version}, is not taken: ${refusal}`;
+      this.podium.effect({ kind: "publish", event: { kind: "warning", code: "config_refused", message } });
+    }
+    this.refusal = refusal;
   }
 
-  private conductGroup(
-    state: State,
-    config: ClusterConfig,
-    group: GroupConfig,
-    at: Moment,
-    since: Moment,
-  ): void {
-    const key = `group ${group.id}`;
-    const current = state.groups[group.id];
-    if (current === undefined || this.podium.busy(key)) return;
-    const verdicts = judgeGroup(config, group, state.witnesses);
-    if (current.plan?.status === "running") {
-      this.drive(state, config, group, current.plan, at, since);
-      return;
-    }
-    const decision = decide({ config, group, state: current, verdicts, nowMs: at.nowMs });
+  /** Decides on a group without a running plan. `isComplete`: every witness that is not stale was heard in this leadership. */
+  private decide(input: PolicyInput, isComplete: boolean): void {
+    const { group, state: current } = input;
+    const propose = (command: Command): void => this.podium.propose(`group ${group.id}`, command);
+    const decision = decide(input);
     if (decision.kind === "switch") {
-      this.podium.propose(key, {
+      propose({
         kind: "decide",
         group: group.id,
         epoch: nextEpoch(current.lastEpoch),
@@ -135,30 +158,16 @@ export class Conductor {
       });
       return;
     }
-    const { standing } = decision;
-    const code = standing.noteworthy ? standing.code : null;
-    if (code !== current.notedCode) {
-      const command = {
-        kind: "note",
-        group: group.id,
-        code,
-        message: standing.message,
-        evidence: standing.evidence,
-      } as const;
-      this.podium.propose(key, command);
-    }
+    const { code, message, evidence, noteworthy } = decision.standing;
+    const noted = noteworthy ? code : null;
+    // A leader that has not heard everybody yet would note what it only does not know yet.
+    if (noted === current.notedCode || !isComplete) return;
+    propose({ kind: "note", group: group.id, code: noted, message, evidence });
   }
 
-  private drive(
-    state: State,
-    config: ClusterConfig,
-    group: GroupConfig,
-    plan: Plan,
-    at: Moment,
-    since: Moment,
-  ): void {
-    const current = state.groups[group.id];
-    if (current === undefined) return;
+  /** Does what the running plan needs next. */
+  private drive(input: PolicyInput, plan: Plan, since: Moment): void {
+    const { config, group } = input;
     const propose = (command: Command): void => this.podium.propose(`group ${group.id}`, command);
     const ended = this.outcomeOf(plan);
     if (ended !== null) {
@@ -167,11 +176,7 @@ export class Conductor {
       return;
     }
     const action = nextAction({
-      config,
-      group,
-      state: current,
-      verdicts: judgeGroup(config, group, state.witnesses),
-      nowMs: at.nowMs,
+      ...input,
       me: this.podium.self,
       mine: (key) => this.mine.has(keyText(key)),
       takeoverMs: config.timings.electionMaxMs,
@@ -183,6 +188,8 @@ export class Conductor {
       case "run":
         return this.run(action.key, action.deadlineMs, plan, group);
       case "finish":
+        // An overdue step is given up: what still runs of it must not run beside the next attempt.
+        this.abandon(action.key);
         return propose({ kind: "finish", key: action.key, outcome: action.outcome, next: action.next });
       case "grant":
         return propose({ kind: "grant", group: group.id, epoch: action.epoch, site: action.site });
@@ -205,6 +212,10 @@ export class Conductor {
     if (this.running.has(text) || this.outcomes.has(text)) return;
     this.running.set(text, key);
     this.podium.effect({ kind: "actuate", key, plan, group, deadlineMs });
+  }
+
+  private abandon(key: StepKey): void {
+    if (this.running.delete(keyText(key))) this.podium.effect({ kind: "cancel", key });
   }
 
   /** The outcome of the plan's current step, if this leader ran it and the log does not know it yet. */

@@ -8,6 +8,7 @@
  */
 import type { WitnessId } from "../base/ids.js";
 import type { Command } from "../model/command.js";
+import type { TargetKey } from "../model/config.js";
 import type { View } from "../model/observation.js";
 import type { State, WitnessRecord } from "../model/state.js";
 
@@ -43,13 +44,37 @@ export class Views {
   }
 
   /**
+   * The records as a leader may believe them that began to listen at `sinceMonoMs`. A witness that it has not heard since
+   * counts as stale, and an opinion that its latest view no longer holds counts as unknown: what stands in the log may be
+   * from before a power cut, and its correction still on the way. `isComplete`: every witness that is not stale was heard.
+   */
+  believed(
+    records: State["witnesses"],
+    sinceMonoMs: number,
+  ): { readonly witnesses: State["witnesses"]; readonly isComplete: boolean } {
+    let isComplete = true;
+    const witnesses: Record<string, WitnessRecord> = {};
+    for (const [id, record] of Object.entries(records)) {
+      const heard = this.heard.get(record.witness);
+      const isHeard = heard !== undefined && heard.atMonoMs >= sinceMonoMs;
+      if (record.stale || isHeard)
+        witnesses[id] = heard === undefined ? record : withoutOutdated(record, heard.view);
+      else {
+        isComplete = false;
+        witnesses[id] = { ...record, stale: true };
+      }
+    }
+    return { witnesses, isComplete };
+  }
+
+  /**
    * The command that brings the record of `witness` up to date, or null when there is nothing to say.
-   * `sinceMonoMs`: when this leader began to listen.
+   * `sinceMonoMs`: when this leader began to listen; `targets`: those of the replicated document.
    */
   duty(
     witness: WitnessId,
     state: State,
-    at: { monoMs: number; sinceMonoMs: number; viewTimeoutMs: number },
+    at: { monoMs: number; sinceMonoMs: number; viewTimeoutMs: number; targets: ReadonlySet<TargetKey> },
   ): Command | null {
     const record = state.witnesses[witness];
     if (record === undefined) return null;
@@ -57,17 +82,33 @@ export class Views {
     const lastMs = Math.max(heard?.atMonoMs ?? Number.NEGATIVE_INFINITY, at.sinceMonoMs);
     if (at.monoMs - lastMs > at.viewTimeoutMs) return record.stale ? null : { kind: "stale", witness };
     if (heard === undefined || at.monoMs - heard.atMonoMs > at.viewTimeoutMs) return null;
-    return changes(record, heard.view);
+    return changes(record, heard.view, at.targets);
   }
 }
 
 /** An observe command with what differs between the record and the view, or null. */
-function changes(record: WitnessRecord, view: View): Command | null {
+function changes(record: WitnessRecord, view: View, targets: ReadonlySet<TargetKey>): Command | null {
   const whole = record.stale;
   const observations = view.observations.filter(
-    (seen) => whole || record.observations[seen.target]?.opinion !== seen.opinion,
+    (seen) =>
+      targets.has(seen.target) && (whole || record.observations[seen.target]?.opinion !== seen.opinion),
   );
   const gone = record.abstaining !== view.abstaining;
   if (!whole && !gone && observations.length === 0) return null;
   return { kind: "observe", witness: view.witness, abstaining: view.abstaining, observations };
+}
+
+/** The record with each opinion that the view contradicts made unknown. */
+function withoutOutdated(record: WitnessRecord, view: View): WitnessRecord {
+  const outdated = view.observations.filter(({ target, opinion }) => {
+    const recorded = record.observations[target];
+    return recorded !== undefined && recorded.opinion !== "unknown" && recorded.opinion !== opinion;
+  });
+  if (outdated.length === 0 && record.abstaining === view.abstaining) return record;
+  const observations = { ...record.observations };
+  for (const { target } of outdated) {
+    const recorded = observations[target];
+    if (recorded !== undefined) observations[target] = { ...recorded, opinion: "unknown" };
+  }
+  return { ...record, abstaining: record.abstaining || view.abstaining, observations };
 }

@@ -337,7 +337,7 @@ export class Witness {
           ? { kind: "resume", group: write.group, by: write.by }
           : refuse("not_held", `group ${write.group} is not on hold`);
       case "switchover": {
-        const verdicts = judgeGroup(config, group, this.state.witnesses);
+        const verdicts = judgeGroup(config, group, this.conductor.believed(this.state, this.views).witnesses);
         const input = { config, group, state: current, verdicts, nowMs: this.moment.nowMs };
         const judged = judgeSwitchover(input, write.to);
         if (judged.kind === "refused") return refuse(judged.code, judged.message);

@@ -196,7 +196,7 @@ test("an opinion keeps its since and index until it changes; its evidence is alw
   const [record] = observe("down", 3).records;
   assert.equal(
     record?.message,
-    "site a of shop: target web seen down by w-b (connection refused by 10.1.0.10:80, 3 in a row)",
+    "site a of shop: target web seen down by w-b (connection refused by 10.1.0.10:80)",
   );
   assert.equal(record?.kind, "observation");
   assert.equal(log.state.witnesses["w-b"]?.observations["shop/a/web"]?.sinceMs, log.nowMs);
