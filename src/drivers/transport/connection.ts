@@ -3,7 +3,8 @@
  *
  * It speaks gRPC (HTTP/2 framing by node:http2, the five-byte message prefix and the trailers by us) instead of using grpc-js's client, because
  * that client cannot give up: it has no connect timeout, and closing it leaves the socket of a connection attempt open, for two minutes when the
- * SYN gets no answer and for ever when the peer accepts and stays silent. Here the socket is ours, and `close` frees it at once.
+ * SYN gets no answer and for ever when the peer accepts and stays silent (measured with 1.14.7: after 40 and 20 dials, 40 and 20 sockets
+ * were open). Here the socket is ours, and `close` frees it at once.
  *
  * Frames may be written as soon as TCP is up; the connection counts as proven with the first acknowledgement. Nothing is buffered:
  * `write` is refused when the socket pushes back or when too much is unacknowledged, and the caller's bounded queue decides what to drop.
@@ -15,7 +16,7 @@ import {
   connect as connectHttp2,
   constants,
 } from "node:http2";
-import { connect as connectTcp, type Socket } from "node:net";
+import { connect as connectTcp, type LookupFunction, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { addressText, type HostPort } from "./address.js";
 import type { Outgoing } from "./queue.js";
@@ -29,6 +30,7 @@ export type ConnectionEnd =
 
 export interface ConnectionOptions {
   readonly address: HostPort;
+  readonly lookup: LookupFunction;
   /** The first frame, made when TCP is up. */
   readonly hello: () => Buffer;
   /** Wraps the TCP socket, for TLS; null leaves it plain. */
@@ -80,9 +82,10 @@ export class Connection {
     this.address = options.address;
     this.dialledAtMs = options.nowMs();
     this.lastWriteMs = this.dialledAtMs;
-    this.socket = connectTcp({ host: options.address.host, port: options.address.port, noDelay: true });
+    const { host, port } = options.address;
+    this.socket = connectTcp({ host, port, noDelay: true, lookup: options.lookup });
     this.socket.once("connect", () => this.onTcp());
-    this.socket.on("error", (error) => this.lose(error.message));
+    this.socket.on("error", (error) => this.lose(errorText(error)));
     this.socket.on("close", () => this.lose("connection closed"));
   }
 
@@ -227,6 +230,11 @@ export class Connection {
 /** Statuses of a peer that is going away: nothing to mend. */
 const GRPC_OK = 0;
 const GRPC_UNAVAILABLE = 14;
+
+/** Several refused addresses of one name come as one error without a message. */
+function errorText(error: NodeJS.ErrnoException): string {
+  return error.message || error.code || error.name;
+}
 
 function percentDecoded(text: string): string {
   try {

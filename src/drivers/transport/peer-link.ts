@@ -32,6 +32,7 @@ export interface PeerConfig {
 export interface PeerLinkOptions {
   readonly peer: PeerConfig;
   readonly hello: ConnectionOptions["hello"];
+  readonly lookup: ConnectionOptions["lookup"];
   readonly timing: TransportTiming;
   readonly limits: QueueLimits & { readonly frameBytes: number };
   readonly secure: ConnectionOptions["secure"];
@@ -186,6 +187,7 @@ export class PeerLink {
         return new Connection({
           address: path.address,
           hello: this.options.hello,
+          lookup: this.options.lookup,
           secure: this.options.secure,
           roundTrips: path.roundTrips,
           nowMs,

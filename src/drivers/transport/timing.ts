@@ -34,8 +34,8 @@ export interface TransportTiming {
 
 /** The durations for a heartbeat interval. Unit: ms. */
 export function transportTiming(heartbeatMs: number): TransportTiming {
-  const stallMs = Math.max(400, 3 * heartbeatMs);
-  const dialMs = Math.max(500, 4 * heartbeatMs);
+  const stallMs = Math.max(400, 2 * heartbeatMs);
+  const dialMs = Math.max(500, 3 * heartbeatMs);
   const pingMs = Math.max(150, 2 * heartbeatMs);
   return {
     sweepMs: clamp(heartbeatMs / 2, 20, 50),

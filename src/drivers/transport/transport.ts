@@ -15,6 +15,7 @@ import type { PeerMessage } from "../../core/witness/contract.js";
 import { parseAddress } from "./address.js";
 import type { ConnectionOptions } from "./connection.js";
 import { type RefusalReason, TransportError } from "./errors.js";
+import { HostLookup } from "./host-lookup.js";
 import { Inbound } from "./inbound.js";
 import { Listener } from "./listener.js";
 import { QuietLog, type TransportLog } from "./log.js";
@@ -131,6 +132,7 @@ export async function openTransport(options: TransportOptions): Promise<Transpor
   const staleMs = Math.max(1000, 10 * options.heartbeatMs);
   const limits: TransportLimits = { ...DEFAULT_LIMITS, staleMs, ...options.limits };
   const quiet = new QuietLog(options.log, nowMs);
+  const hosts = new HostLookup(nowMs);
   let listener: Listener | null = null;
   let closed = false;
 
@@ -154,6 +156,7 @@ export async function openTransport(options: TransportOptions): Promise<Transpor
       new PeerLink({
         peer,
         hello: () => helloFrame(options, peer, nowMs()),
+        lookup: hosts.lookup,
         timing,
         limits: { ...limits, bytes: limits.queueBytes },
         secure: options.security?.client ?? null,

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { connect, createServer } from "node:net";
 import { test } from "node:test";
 import { witnessId } from "../../../src/core/base/ids.js";
 import { append, commitOf, freePorts, heartbeat, member, sleep, until } from "./helpers.js";
@@ -56,4 +57,39 @@ test("a large append goes over one connection only and arrives whole", async (t)
   await sleep(100);
   a.transport.send(witnessId("w2"), heartbeat(1, 2, 10), { urgent: true });
   await until(() => b.transport.stats()[0]?.dropped.duplicates === 1, "the next heartbeat on both again");
+});
+
+test("a path slower than any dial's deadline is found by a patient dial, and then both connections hold", async (t) => {
+  const [port] = (await freePorts(1)) as [number];
+  const delayMs = 300;
+  const relay = createServer((near) => {
+    const far = connect(port, "127.0.0.1");
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      from.on("data", (bytes) => setTimeout(() => to.writable && to.write(bytes), delayMs));
+      from.on("close", () => to.destroy());
+      from.on("error", () => {});
+    }
+  });
+  await new Promise<void>((resolve) => relay.listen(0, "127.0.0.1", resolve));
+  const slow = `127.0.0.1:${(relay.address() as { port: number }).port}`;
+  const b = await member(2, [[1, "127.0.0.1:1"]], { listen: [`127.0.0.1:${port}`] });
+  const a = await member(1, [[2, slow]]);
+  t.after(async () => {
+    await Promise.all([a.transport.close(), b.transport.close()]);
+    await new Promise((resolve) => relay.close(resolve));
+  });
+  const startMs = performance.now();
+  await until(() => a.transport.stats()[0]?.connectionsUp === 2, "two connections", 20_000);
+  const dials = a.transport.stats()[0]?.dials;
+  t.diagnostic(
+    `round trip of ${2 * delayMs} ms: two connections after ${Math.round(performance.now() - startMs)} ms, ${dials} dials`,
+  );
+  await sleep(2500);
+  const [stats] = a.transport.stats();
+  assert.equal(stats?.connectionsUp, 2);
+  assert.equal(stats?.dials, dials, "nothing that works is replaced");
+  assert.ok((stats?.rttMs ?? 0) >= 2 * delayMs);
 });
