@@ -1,14 +1,16 @@
 /**
- * Sites in Linux network namespaces on one machine, joined by a router whose links can be cut and made lossy, each direction by itself.
+ * Sites in Linux network namespaces on one machine, joined by a router whose links can be cut and made lossy,
+ * each direction by itself.
  *
  *   site 1 (10.<carrier>.1.1) --.
  *   site 2 (10.<carrier>.2.1) ----- router namespace, nftables in the forward hook
  *   site 3 (10.<carrier>.3.1) --'
  *
- * A carrier is a network of its own: a site has one address in each, and traffic to a carrier's address travels on that carrier. Further
- * addresses of a site on the same carrier are .2, .3 and so on. Node cannot change its namespace, so what shall run at a
- * site is a child process (`spawn`, `run`). Names carry this process's pid; leftovers of dead processes are removed on `create`.
- * Needs root and `ip`, `nft`; ask `netnsAvailable` first. Loss is nftables' `numgen random`: netem is not in every kernel.
+ * A carrier is a network of its own: a site has one address in each, and traffic to a carrier's address
+ * travels on that carrier. Further addresses of a site on the same carrier are .2, .3 and so on. Node cannot
+ * change its namespace, so what shall run at a site is a child process (`spawn`, `run`). Names carry this
+ * process's pid; leftovers of dead processes are removed on `create`. Needs root and `ip`, `nft`; ask
+ * `netnsAvailable` first. Loss is nftables' `numgen random`: netem is not in every kernel.
  */
 import { type ChildProcess, execFileSync, type SpawnOptions, spawn } from "node:child_process";
 import { existsSync } from "node:fs";

@@ -1,14 +1,16 @@
 /**
  * One outgoing connection: a TCP connection, on it one HTTP/2 session, on it one gRPC stream to a peer.
  *
- * It speaks gRPC (HTTP/2 framing by node:http2, the five-byte message prefix and the trailers by us) instead of using grpc-js's client, because
- * that client cannot give up: it has no connect timeout, and closing it leaves the socket of a connection attempt open, for two minutes when the
- * SYN gets no answer and for ever when the peer accepts and stays silent (measured with 1.14.7: after 40 and 20 dials, 40 and 20 sockets
- * were open). Here the socket is ours, and `close` frees it at once.
+ * It speaks gRPC (HTTP/2 framing by node:http2, the five-byte message prefix and the trailers by us) instead
+ * of using grpc-js's client, because that client cannot give up: it has no connect timeout, and closing it
+ * leaves the socket of a connection attempt open, for two minutes when the SYN gets no answer and for ever
+ * when the peer accepts and stays silent (measured with 1.14.7: after 40 and 20 dials, 40 and 20 sockets were
+ * open). Here the socket is ours, and `close` frees it at once.
  *
- * Frames may be written as soon as TCP is up; the connection counts as proven with the first acknowledgement. Nothing is buffered:
- * `write` is refused when the socket pushes back or when too much is unacknowledged, and the caller's bounded queue decides what to drop.
- * Life: connecting -> open (TCP is up) -> proven (first ack) -> closed, with exactly one `onClosed`.
+ * Frames may be written as soon as TCP is up; the connection counts as proven with the first acknowledgement.
+ * Nothing is buffered: `write` is refused when the socket pushes back or when too much is unacknowledged, and
+ * the caller's bounded queue decides what to drop. Life: connecting -> open (TCP is up) -> proven (first ack)
+ * -> closed, with exactly one `onClosed`.
  */
 import {
   type ClientHttp2Session,

@@ -1,8 +1,8 @@
 /**
  * What can go wrong with the transport as a whole, and why one witness refuses another.
  *
- * A connection that breaks is no error here: it is replaced and counted. Only what a person has to mend comes out as
- * `TransportError`, when the transport is opened.
+ * A connection that breaks is no error here: it is replaced and counted. Only what a person has to mend comes
+ * out as `TransportError`, when the transport is opened.
  */
 
 export type TransportErrorCode =

@@ -1,9 +1,11 @@
 /**
- * Readers and writers of single wire fields. What protobuf decodes is treated as unknown until it has passed here.
+ * Readers and writers of single wire fields. What protobuf decodes is treated as unknown until it has passed
+ * here.
  *
- * proto-loader coerces in silence, both ways: a string becomes 0 in a number field, 2^64 - 1 loses its low digits, a misspelt
- * field vanishes. So decoding asks for strings of digits (longs) and names (enums) and checks each, and encoding goes out
- * from typed values through the same limits. Invariant: what the writers here produce, the readers accept.
+ * proto-loader coerces in silence, both ways: a string becomes 0 in a number field, 2^64 - 1 loses its low
+ * digits, a misspelt field vanishes. So decoding asks for strings of digits (longs) and names (enums) and
+ * checks each, and encoding goes out from typed values through the same limits. Invariant: what the writers
+ * here produce, the readers accept.
  */
 import { assert } from "../../core/base/assert.js";
 import { isCount } from "../../core/base/ids.js";

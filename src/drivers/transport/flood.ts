@@ -1,9 +1,10 @@
 /**
  * A look at a frame's field count before protobuf unpacks it.
  *
- * An empty nested message costs two bytes on the wire and a hundred times that as an object, so a frame of the allowed size
- * could still take a gigabyte. This walks the tags of the frame and of its body (wire format: protobuf.dev, "Encoding") without
- * building anything. It judges only quantity; whether the bytes mean something is the decoder's business.
+ * An empty nested message costs two bytes on the wire and a hundred times that as an object, so a frame of
+ * the allowed size could still take a gigabyte. This walks the tags of the frame and of its body (wire
+ * format: protobuf.dev, "Encoding") without building anything. It judges only quantity; whether the bytes
+ * mean something is the decoder's business.
  */
 
 /** More fields than any honest frame has: a full append has four a entry below the body, one at its level. */

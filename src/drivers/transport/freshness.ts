@@ -1,13 +1,14 @@
 /**
  * Which arrived frames are news: neither seen before nor too old.
  *
- * The same frame travels over several connections, and a connection that hung gives up its backlog at once when it wakes
- * (measured: 1,600 messages). Raft bears both; but a view or a heartbeat from before the outage says nothing of now.
+ * The same frame travels over several connections, and a connection that hung gives up its backlog at once
+ * when it wakes (measured: 1,600 messages). Raft bears both; but a view or a heartbeat from before the outage
+ * says nothing of now.
  *
- * Lateness without a common clock: `received - sent` is an unknown offset plus the time on the way. The least of it seen on a
- * connection, let rise by the drift that two honest clocks may have, stands for the offset; what a frame has beyond it, it spent waiting.
- * A clock that jumps (a suspended virtual machine) would make everything late: the receiver then ends the stream, and the
- * next one starts with an offset of its own.
+ * Lateness without a common clock: `received - sent` is an unknown offset plus the time on the way. The least
+ * of it seen on a connection, let rise by the drift that two honest clocks may have, stands for the offset;
+ * what a frame has beyond it, it spent waiting. A clock that jumps (a suspended virtual machine) would make
+ * everything late: the receiver then ends the stream, and the next one starts with an offset of its own.
  */
 
 const WINDOW = 4096;

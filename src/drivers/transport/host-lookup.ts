@@ -1,9 +1,10 @@
 /**
  * Names of peers to addresses, without leaning on DNS at the moment when everything fails.
  *
- * `getaddrinfo` may hang for half a minute while name servers are out of reach, in a thread of the small pool that storage needs for its
- * fsyncs, and it cannot be cancelled; dials come several times a second. So each name has at most one look-up in
- * flight, what it once answered is used at once, refreshed in the background, and kept for as long as no better answer comes.
+ * `getaddrinfo` may hang for half a minute while name servers are out of reach, in a thread of the small pool
+ * that storage needs for its fsyncs, and it cannot be cancelled; dials come several times a second. So each
+ * name has at most one look-up in flight, what it once answered is used at once, refreshed in the background,
+ * and kept for as long as no better answer comes.
  */
 import { type LookupAddress, type LookupOptions, lookup } from "node:dns";
 

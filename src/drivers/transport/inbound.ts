@@ -1,10 +1,11 @@
 /**
  * What comes in: streams of peers, judged frame by frame before anything reaches the core.
  *
- * A stream opens with a hello; a wrong one ends it with FAILED_PRECONDITION and a text that opens with a stable reason. After
- * that each frame is decoded, range-checked, looked up among those already seen, checked for lateness, and checked to speak for
- * its sender only. A frame that fails alone is counted and skipped, because a newer version may send what this one does not know;
- * bytes that are no frame at all end the stream. Each stream acknowledges by count, which is how the sender knows that it moves.
+ * A stream opens with a hello; a wrong one ends it with FAILED_PRECONDITION and a text that opens with a
+ * stable reason. After that each frame is decoded, range-checked, looked up among those already seen, checked
+ * for lateness, and checked to speak for its sender only. A frame that fails alone is counted and skipped,
+ * because a newer version may send what this one does not know; bytes that are no frame at all end the
+ * stream. Each stream acknowledges by count, which is how the sender knows that it moves.
  */
 import { Metadata, type ServerDuplexStream, status } from "@grpc/grpc-js";
 import type { NodeId, WitnessId } from "../../core/base/ids.js";

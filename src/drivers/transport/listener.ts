@@ -1,9 +1,10 @@
 /**
  * The listening side: TCP sockets that we own, handed to a gRPC server.
  *
- * grpc-js could bind by itself, but then nobody could say which address is in use, close a connection that never says hello, or
- * limit how many strangers may sit on the port. Invariant: at most `STRANGERS` connections that are no peer's are open, each for at
- * most `helloMs`; a peer's connection that brings nothing for `idleMs` is closed.
+ * grpc-js could bind by itself, but then nobody could say which address is in use, close a connection that
+ * never says hello, or limit how many strangers may sit on the port. Invariant: at most `STRANGERS`
+ * connections that are no peer's are open, each for at most `helloMs`; a peer's connection that brings
+ * nothing for `idleMs` is closed.
  */
 import { createServer, type Socket, type Server as TcpServer } from "node:net";
 import { Server, type ServerCredentials, type ServiceDefinition } from "@grpc/grpc-js";

@@ -1,5 +1,6 @@
 /**
- * What the transport needs of a logger (pino has this shape), and a brake: what repeats is said once a minute, with a count.
+ * What the transport needs of a logger (pino has this shape), and a brake: what repeats is said once a
+ * minute, with a count.
  */
 
 export interface TransportLog {

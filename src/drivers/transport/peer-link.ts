@@ -1,10 +1,11 @@
 /**
  * Everything that goes out to one peer: its slots, its queue, and the choice of connection.
  *
- * One connection is not enough on a bad line: TCP's own back-off silences it for seconds. A peer with one address gets two
- * connections; one with several gets one on each, and one more that goes wherever it works best, so that two are up while
- * any address works at all. Small frames go over all of them (duplicates are recognised by their number), large ones over one, which is kept as
- * long as it moves, because appends that overtake each other are rejected and sent again.
+ * One connection is not enough on a bad line: TCP's own back-off silences it for seconds. A peer with one
+ * address gets two connections; one with several gets one on each, and one more that goes wherever it works
+ * best, so that two are up while any address works at all. Small frames go over all of them (duplicates are
+ * recognised by their number), large ones over one, which is kept as long as it moves, because appends that
+ * overtake each other are rejected and sent again.
  */
 import type { NodeId, WitnessId } from "../../core/base/ids.js";
 import type { PeerMessage } from "../../core/witness/contract.js";
@@ -241,8 +242,8 @@ export class PeerLink {
   }
 
   /**
-   * What a lost connection may have swallowed and nothing newer replaces, such as a forwarded write, goes out once more.
-   * If it had arrived after all, the receiver knows its number.
+   * What a lost connection may have swallowed and nothing newer replaces, such as a forwarded write, goes out
+   * once more. If it had arrived after all, the receiver knows its number.
    */
   private sendAgain(connection: Connection): void {
     for (const { item } of [...connection.unacknowledged()].reverse()) {

@@ -1,9 +1,10 @@
 /**
  * What waits for a connection that can take it: two bounded lanes per peer, urgent and bulk.
  *
- * It drops rather than grows, because Raft sends again what still matters and a backlog of old news only delays the new. In the urgent lane
- * a newer message takes the place of an older one with the same key (a heartbeat, an acknowledgement, a view): the key says
- * that the newer one makes the older pointless. A full lane drops its oldest. What waited longer than `staleMs` is dropped when taken.
+ * It drops rather than grows, because Raft sends again what still matters and a backlog of old news only
+ * delays the new. In the urgent lane a newer message takes the place of an older one with the same key (a
+ * heartbeat, an acknowledgement, a view): the key says that the newer one makes the older pointless. A full
+ * lane drops its oldest. What waited longer than `staleMs` is dropped when taken.
  */
 import type { PeerMessage } from "../../core/witness/contract.js";
 
@@ -118,8 +119,9 @@ class Lane {
 }
 
 /**
- * The key under which a newer message makes an older one pointless, or null. Messages that carry a ReadIndex context are
- * kept apart from those that do not, and rejections from acknowledgements: neither says what the other says.
+ * The key under which a newer message makes an older one pointless, or null. Messages that carry a ReadIndex
+ * context are kept apart from those that do not, and rejections from acknowledgements: neither says what the
+ * other says.
  */
 export function supersedingKey(message: PeerMessage): string | null {
   if (message.kind === "view") return "view";

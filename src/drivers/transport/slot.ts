@@ -1,10 +1,11 @@
 /**
  * A place for one connection to one peer: it keeps one going, for ever.
  *
- * A stalled connection is not cut at once: TCP may wake it, and until a successor works it costs nothing to listen. So a slot has
- * an active connection and, while that one is stalled or missing, a candidate that is being dialled; the first that brings an
- * acknowledgement stays. A dial that has not by its deadline is dropped and another one starts: the kernel repeats a lost SYN
- * after one second, then two, four, eight, which is how a healed link stays silent for half a minute.
+ * A stalled connection is not cut at once: TCP may wake it, and until a successor works it costs nothing to
+ * listen. So a slot has an active connection and, while that one is stalled or missing, a candidate that is
+ * being dialled; the first that brings an acknowledgement stays. A dial that has not by its deadline is
+ * dropped and another one starts: the kernel repeats a lost SYN after one second, then two, four, eight,
+ * which is how a healed link stays silent for half a minute.
  */
 import type { HostPort } from "./address.js";
 import type { Connection, ConnectionEnd } from "./connection.js";

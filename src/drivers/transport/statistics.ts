@@ -1,9 +1,10 @@
 /**
  * Round trips of one connection, and what share of frames came through late.
  *
- * TCP hides loss and shows it as delay: a frame whose acknowledgement takes longer than the quickest by more than a retransmission
- * timeout (200 ms at least on Linux) was most likely lost once, it or its acknowledgement. If each way loses a share p, a
- * share 1 - (1 - p)^2 is late; the estimate turns that round. It is a hint for people, nothing is decided by it.
+ * TCP hides loss and shows it as delay: a frame whose acknowledgement takes longer than the quickest by more
+ * than a retransmission timeout (200 ms at least on Linux) was most likely lost once, it or its
+ * acknowledgement. If each way loses a share p, a share 1 - (1 - p)^2 is late; the estimate turns that round.
+ * It is a hint for people, nothing is decided by it.
  */
 
 /** `value`, but at least `min` and at most `max`. */

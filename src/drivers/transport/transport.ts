@@ -1,10 +1,11 @@
 /**
  * Messages between witnesses, one way, over gRPC streams: the door of the room.
  *
- * Each witness dials each other one; A's messages to B travel on streams that A opened, and B answers with acknowledgements only. Nothing
- * here is reliable by itself, on purpose: what cannot leave soon is dropped, what comes late or twice is dropped, and Raft and the
- * steadily re-sent views make up for it. What it does promise: `onMessage` sees only messages in range, of this
- * cluster, from the witness they name; queues are bounded; and a healed link carries messages again within about a second.
+ * Each witness dials each other one; A's messages to B travel on streams that A opened, and B answers with
+ * acknowledgements only. Nothing here is reliable by itself, on purpose: what cannot leave soon is dropped,
+ * what comes late or twice is dropped, and Raft and the steadily re-sent views make up for it. What it does
+ * promise: `onMessage` sees only messages in range, of this cluster, from the witness they name; queues are
+ * bounded; and a healed link carries messages again within about a second.
  */
 import { performance } from "node:perf_hooks";
 import { ServerCredentials } from "@grpc/grpc-js";
@@ -100,8 +101,9 @@ export interface PeerStats {
 
 export interface Transport {
   /**
-   * Sends or queues one message; returns at once, promises nothing. `urgent`: small and better new than complete: it overtakes bulk, and
-   * a newer one of its kind replaces it while it waits. Asserts that `to` is a peer.
+   * Sends or queues one message; returns at once, promises nothing. `urgent`: small and better new than
+   * complete: it overtakes bulk, and a newer one of its kind replaces it while it waits. Asserts that `to` is
+   * a peer.
    */
   send(to: WitnessId, message: PeerMessage, options: { readonly urgent: boolean }): void;
   stats(): readonly PeerStats[];
@@ -182,7 +184,8 @@ export async function openTransport(options: TransportOptions): Promise<Transpor
     const atMs = nowMs();
     const gapMs = atMs - lastSweepMs - timing.sweepMs;
     lastSweepMs = atMs;
-    // After a gap of our own the acknowledgements are waiting to be read: look once more before blaming a peer, but only once.
+    // After a gap of our own the acknowledgements are waiting to be read: look once more before blaming a
+    // peer, but only once.
     excused = gapMs > OWN_GAP_MS && !excused;
     if (excused) return;
     for (const link of links.values()) link.sweep(atMs);

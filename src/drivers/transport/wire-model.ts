@@ -1,8 +1,8 @@
 /**
  * Views and forwarded writes as wire fields and back: what of the model travels between witnesses.
  *
- * People's words (reasons, messages, evidence) are cut and cleaned when written, so that no text an operator or a probed
- * server comes up with can make a peer refuse the message that carries it.
+ * People's words (reasons, messages, evidence) are cut and cleaned when written, so that no text an operator
+ * or a probed server comes up with can make a peer refuse the message that carries it.
  */
 import { assert } from "../../core/base/assert.js";
 import { epoch, logIndex, siteId, witnessId } from "../../core/base/ids.js";

@@ -1,9 +1,9 @@
 /**
  * Raft messages as wire fields and back. Names follow etcd's raftpb.
  *
- * Only what members say to one another may travel: messages to a member's own storage, and the orders that hang on them
- * (`responses`, `vote`), stay at home. A message that contradicts itself is refused here, so that consensus never has to ask
- * whether an append's third entry has the third index.
+ * Only what members say to one another may travel: messages to a member's own storage, and the orders that
+ * hang on them (`responses`, `vote`), stay at home. A message that contradicts itself is refused here, so
+ * that consensus never has to ask whether an append's third entry has the third index.
  */
 import { assert } from "../../core/base/assert.js";
 import { logIndex, NO_NODE, nodeId, term } from "../../core/base/ids.js";

@@ -1,11 +1,12 @@
 /**
  * Frames as bytes and back: the border between what a peer claims and what the core may see.
  *
- * The proto file is read at run time from the package's `proto/` folder (no generated code); only this file knows its names.
- * `decodeFrame` takes any bytes at all and returns either a frame in which each value is in range, or the reason why not; it
- * never throws. `encodeFrame` goes from typed values and asserts. Beyond single fields, a raft message has to make sense as
- * one: an append's entries follow each other, and no entry is from a later term than the message.
- * A frame whose body has too many fields is refused before protobuf unpacks it: two bytes on the wire can cost two hundred in memory.
+ * The proto file is read at run time from the package's `proto/` folder (no generated code); only this file
+ * knows its names. `decodeFrame` takes any bytes at all and returns either a frame in which each value is in
+ * range, or the reason why not; it never throws. `encodeFrame` goes from typed values and asserts. Beyond
+ * single fields, a raft message has to make sense as one: an append's entries follow each other, and no entry
+ * is from a later term than the message. A frame whose body has too many fields is refused before protobuf
+ * unpacks it: two bytes on the wire can cost two hundred in memory.
  */
 import { fileURLToPath } from "node:url";
 import { loadSync, type MessageTypeDefinition } from "@grpc/proto-loader";

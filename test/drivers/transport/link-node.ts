@@ -1,9 +1,11 @@
 /**
- * A witness's transport alone, as a process of its own: sends a heartbeat every 50 ms, prints a line for each that arrives.
+ * A witness's transport alone, as a process of its own: sends a heartbeat every 50 ms, prints a line for each
+ * that arrives.
  *
- * `node link-node.js '{"number":1,"listen":[…],"peers":[[2,"host:port"]],"heartbeatMs":50}'`. A heartbeat carries the sender's
- * CLOCK_MONOTONIC in ms as its commit index, which every process of one machine shares, so that age can be told on arrival.
- * Lines: `ready`, then `got <peer> <sentMs> <nowMs>`; `stats` on standard input is answered by `stats <json>`.
+ * `node link-node.js '{"number":1,"listen":[…],"peers":[[2,"host:port"]],"heartbeatMs":50}'`. A heartbeat
+ * carries the sender's CLOCK_MONOTONIC in ms as its commit index, which every process of one machine shares,
+ * so that age can be told on arrival. Lines: `ready`, then `got <peer> <sentMs> <nowMs>`; `stats` on standard
+ * input is answered by `stats <json>`.
  */
 import { witnessId } from "../../../src/core/base/ids.js";
 import { commitOf, heartbeat, member } from "./helpers.js";

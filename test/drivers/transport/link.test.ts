@@ -1,8 +1,8 @@
 /**
  * The transport on links that are cut and that lose packets: real processes in network namespaces.
  *
- * What is measured is printed as diagnostics; the assertions are generous, because the machine may be busy. The cuts of 8 s
- * and 40 s run side by side in labs of their own.
+ * What is measured is printed as diagnostics; the assertions are generous, because the machine may be busy.
+ * The cuts of 8 s and 40 s run side by side in labs of their own.
  */
 import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
