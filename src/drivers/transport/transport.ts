@@ -136,7 +136,8 @@ export async function openTransport(options: TransportOptions): Promise<Transpor
   const quiet = new QuietLog(options.log, nowMs);
   const hosts = new HostLookup(nowMs);
   let listener: Listener | null = null;
-  let closed = false;
+  // Between two listening addresses a peer may already speak: the caller is not ready before this returns.
+  let phase: "opening" | "open" | "closed" = "opening";
 
   const inbound = new Inbound({
     cluster: options.cluster,
@@ -148,7 +149,7 @@ export async function openTransport(options: TransportOptions): Promise<Transpor
     nowMs,
     quiet,
     onMessage: (from, message) => {
-      if (!closed) options.onMessage(from, message);
+      if (phase === "open") options.onMessage(from, message);
     },
     onAlive: (remote) => listener?.onAlive(remote),
   });
@@ -193,6 +194,7 @@ export async function openTransport(options: TransportOptions): Promise<Transpor
   };
   const timer = setInterval(sweep, timing.sweepMs);
   sweep();
+  phase = "open";
 
   return {
     send(to, message, { urgent }) {
@@ -204,8 +206,8 @@ export async function openTransport(options: TransportOptions): Promise<Transpor
     strangers: () => ({ ...inbound.strangers }),
     ports: opened.ports,
     async close() {
-      if (closed) return;
-      closed = true;
+      if (phase === "closed") return;
+      phase = "closed";
       clearInterval(timer);
       for (const link of links.values()) link.close();
       await opened.close();
