@@ -332,7 +332,9 @@ describe("health and reflection", () => {
     call.write(field(7, "*"));
     call.write(field(4, "pointsman.v1.Admin.Switchover"));
     await until("both answers are there", () => answers.length === 2);
+    const ended = new Promise((resolve) => call.once("status", resolve));
     call.end();
+    await ended;
     for (const service of ["pointsman.v1.Admin", "grpc.health.v1.Health"]) {
       assert.ok(answers[0]?.includes(service), `reflection does not list ${service}`);
     }
