@@ -39,6 +39,7 @@ interface Ended {
 }
 
 const started = new Set<ChildProcess>();
+const servers = new Set<AdminServer>();
 
 function start(args: readonly string[], env: Record<string, string> = {}): Running {
   const { POINTSMAN_ADDRESS: _, ...inherited } = process.env;
@@ -70,15 +71,28 @@ let backend: SampleBackend;
 let server: AdminServer;
 let address: string;
 
+/** An admin server that ends with its test, also when the test fails. */
+async function serve(from: SampleBackend): Promise<AdminServer> {
+  const listening = await startAdminServer({
+    address: "127.0.0.1:0",
+    backend: from,
+    log: SILENT_LOG,
+    version: "0.1.0",
+  });
+  servers.add(listening);
+  return listening;
+}
+
 beforeEach(async () => {
   backend = new SampleBackend();
-  server = await startAdminServer({ address: "127.0.0.1:0", backend, log: SILENT_LOG, version: "0.1.0" });
+  server = await serve(backend);
   address = `127.0.0.1:${server.port}`;
 });
 
 afterEach(async () => {
   for (const child of started) child.kill("SIGKILL");
-  await server.close(0);
+  for (const listening of servers) await listening.close(0);
+  servers.clear();
 });
 
 /** A port that nobody listens on. */
@@ -185,9 +199,9 @@ describe("exit codes", () => {
 
   it("exits 3 when nobody listens, soon, and when somebody listens and says nothing", async () => {
     const begin = Date.now();
-    const refused = await run(["status", "-a", `127.0.0.1:${await freePort()}`]);
+    const refused = await run(["status", "-a", `127.0.0.1:${await freePort()}`, "--timeout", "2m"]);
     assert.equal(refused.exit, 3);
-    assert.ok(Date.now() - begin < 8_000, "a refused connection waited for the whole timeout");
+    assert.ok(Date.now() - begin < 60_000, "a refused connection waited for the whole timeout");
     const silent = createServer();
     await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
     const bound = silent.address();
@@ -200,17 +214,7 @@ describe("exit codes", () => {
 
   it("exits 4 when a write was sent and no answer came", async () => {
     backend.answer = () => null;
-    const ended = await run([
-      "hold",
-      "shop",
-      "--reason",
-      "test",
-      "-a",
-      address,
-      "--timeout",
-      "700ms",
-      "--json",
-    ]);
+    const ended = await run(["hold", "shop", "--reason", "test", "-a", address, "--timeout", "3s", "--json"]);
     assert.equal(ended.exit, 4);
     assert.equal((lines(ended.stdout)[0] as { error: { code: string } }).error.code, "unknown_outcome");
     assert.equal(backend.requests.length, 1);
@@ -233,12 +237,7 @@ describe("several addresses", () => {
     const dead = `127.0.0.1:${await freePort()}`;
     const lost = new SampleBackend();
     lost.answer = () => ({ kind: "refused", code: "no_leader", message: "cut off", leader: null });
-    const cutOff = await startAdminServer({
-      address: "127.0.0.1:0",
-      backend: lost,
-      log: SILENT_LOG,
-      version: "0",
-    });
+    const cutOff = await serve(lost);
     const all = `${dead},127.0.0.1:${cutOff.port} ${address}`;
     const read = await run(["status", "--json"], { POINTSMAN_ADDRESS: all });
     assert.equal(read.exit, 0, read.stderr);
@@ -247,20 +246,14 @@ describe("several addresses", () => {
     assert.equal(write.exit, 0, write.stderr);
     assert.equal(lost.requests.length, 2);
     assert.deepEqual(backend.requests.at(-1), { kind: "resume", group: "shop", by: "anna" });
-    await cutOff.close(0);
   });
 
   it("does not put a write to a second witness after the first may have taken it", async () => {
     const lost = new SampleBackend();
     lost.answer = () => null;
-    const first = await startAdminServer({
-      address: "127.0.0.1:0",
-      backend: lost,
-      log: SILENT_LOG,
-      version: "0",
-    });
+    const first = await serve(lost);
     const move = ["switchover", "shop", "--to", "paris", "-a", `127.0.0.1:${first.port}`, "-a", address];
-    const silent = await run([...move, "--timeout", "700ms"]);
+    const silent = await run([...move, "--timeout", "3s"]);
     assert.equal(silent.exit, 4, silent.stderr);
     lost.answer = () => ({
       kind: "refused",
@@ -271,7 +264,6 @@ describe("several addresses", () => {
     const told = await run(move);
     assert.equal(told.exit, 4, told.stderr);
     assert.deepEqual(backend.requests, []);
-    await first.close(0);
   });
 });
 
@@ -279,12 +271,7 @@ describe("watch", () => {
   it("goes on at another witness after the place of the last record, and ends cleanly with Ctrl-C", async () => {
     const other = new SampleBackend();
     other.records = [record(5, 0), record(6, 0), record(6, 1), record(7, 0)];
-    const second = await startAdminServer({
-      address: "127.0.0.1:0",
-      backend: other,
-      log: SILENT_LOG,
-      version: "0",
-    });
+    const second = await serve(other);
     backend.records = [record(4, 0), record(5, 0)];
     const watching = start([
       "watch",
@@ -296,11 +283,11 @@ describe("watch", () => {
       "-a",
       `127.0.0.1:${second.port}`,
     ]);
-    await until("the backlog is there", () => lines(watching.stdout()).length === 2, 15_000);
+    await until("the backlog is there", () => lines(watching.stdout()).length === 2, 60_000);
     backend.append(record(6, 0));
     await until("the live record is there", () => lines(watching.stdout()).length === 3);
     await server.close(0);
-    await until("it goes on", () => watching.stdout().includes("record 7.0"), 15_000);
+    await until("it goes on", () => watching.stdout().includes("record 7.0"), 60_000);
     watching.child.kill("SIGINT");
     const ended = await watching.done;
     assert.equal(ended.exit, 0, ended.stderr);
@@ -312,7 +299,6 @@ describe("watch", () => {
       ),
       ["5.0", "6.0", "6.1", "7.0"],
     );
-    await second.close(0);
   });
 
   it("exits 3 when no address ever answers, and 1 when the query is refused", async () => {
@@ -325,7 +311,7 @@ describe("watch", () => {
   it("ends quietly when its reader goes away", async () => {
     backend.records = Array.from({ length: 2000 }, (_, at) => record(at + 1, 0));
     const watching = start(["watch", "--from", "0", "-a", address]);
-    await until("it prints", () => watching.stdout().length > 0, 15_000);
+    await until("it prints", () => watching.stdout().length > 0, 60_000);
     watching.child.stdout?.destroy();
     backend.append(record(3000, 0), record(3001, 0));
     await until("it writes again", () => {
@@ -352,10 +338,10 @@ describe("switchover --wait", () => {
       steps,
       endReason: status === "running" ? null : `it is ${status}`,
     };
-    serve({ plan, lastEpoch: epoch(6) });
+    show({ plan, lastEpoch: epoch(6) });
   }
 
-  function serve(group: Partial<(typeof GROUP)["group"]>): void {
+  function show(group: Partial<(typeof GROUP)["group"]>): void {
     const accept = backend.answer;
     backend.answer = (request) =>
       request.kind === "status"
@@ -375,7 +361,7 @@ describe("switchover --wait", () => {
   it("tells each step once and exits 0 when the plan is done", async () => {
     planAt("running", 2);
     const waiting = start([...ARGS, "-a", address]);
-    await until("it tells the first steps", () => waiting.stdout().includes("fence"), 15_000);
+    await until("it tells the first steps", () => waiting.stdout().includes("fence"), 60_000);
     planAt("done", 7);
     const ended = await waiting.done;
     assert.equal(ended.exit, 0, ended.stderr);
@@ -400,7 +386,7 @@ describe("switchover --wait", () => {
       { ...record(4713, 0), epoch: epoch(6), kind: "decision", step: null },
       { ...record(4720, 0), epoch: epoch(6), kind: "plan_rolled_back", step: null, message: "verify failed" },
     ];
-    serve({
+    show({
       plan: { ...PLAN, kind: "rollback", epoch: epoch(7), to: PARIS },
       lastEpoch: epoch(7),
       ticket: { status: "held", site: PARIS, epoch: epoch(7), grantedAtMs: 1 },
@@ -409,7 +395,7 @@ describe("switchover --wait", () => {
     assert.equal(lost.exit, 5, lost.stdout);
     assert.match(lost.stderr, /did not reach lyon: verify failed/);
     backend.records.push({ ...record(4719, 0), epoch: epoch(6), kind: "grant", step: null });
-    serve({
+    show({
       plan: { ...PLAN, epoch: epoch(7) },
       lastEpoch: epoch(7),
       ticket: { status: "held", site: LYON, epoch: epoch(7), grantedAtMs: 1 },

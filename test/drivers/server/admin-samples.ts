@@ -325,7 +325,7 @@ export const SILENT_LOG = {
 };
 
 /** Waits until `done()` holds; fails after `timeoutMs` with what was waited for. */
-export async function until(what: string, done: () => boolean, timeoutMs = 5_000): Promise<void> {
+export async function until(what: string, done: () => boolean, timeoutMs = 30_000): Promise<void> {
   const end = Date.now() + timeoutMs;
   while (!done()) {
     if (Date.now() > end) throw new Error(`timed out waiting until ${what}`);

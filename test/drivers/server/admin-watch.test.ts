@@ -23,7 +23,7 @@ let connection: AdminConnection;
 beforeEach(async () => {
   backend = new SampleBackend();
   server = await startAdminServer({ address: "127.0.0.1:0", backend, log: SILENT_LOG, version: "0.1.0" });
-  connection = await connectAdmin(`127.0.0.1:${server.port}`, 5_000);
+  connection = await connectAdmin(`127.0.0.1:${server.port}`, 30_000);
 });
 
 afterEach(async () => {
