@@ -43,7 +43,7 @@ GROUP shop   primary lyon   epoch 5   automatic   unfenced
   why   stay: lyon is primary and up for 2 of 3 witnesses [primary_up]
   plan  failover paris → lyon, epoch 5: done in 1.4 s, 38 s ago
         because paris is down: db is down for 2 of 3 witnesses
-        precheck 10 ms · fence skipped · drain skipped · promote 310 ms · route 45 ms · verify 1.0 s · announce 5 ms
+        precheck 10 ms · drain skipped · fence skipped · promote 310 ms · route 45 ms · verify 1.0 s · announce 5 ms
   target  verdict  w1    w2    w3
   paris   DOWN for 40 s
     web   up       up    up    stale
@@ -223,7 +223,7 @@ Why it stays
 The last plan
   failover paris → lyon, epoch 5: done in 1.4 s, 38 s ago
   because paris is down: db is down for 2 of 3 witnesses
-  precheck 10 ms · fence skipped · drain skipped · promote 310 ms · route 45 ms · verify 1.0 s · announce 5 ms
+  precheck 10 ms · drain skipped · fence skipped · promote 310 ms · route 45 ms · verify 1.0 s · announce 5 ms
 
 What the witnesses see
   paris is down for 40 s

@@ -7,11 +7,11 @@
 import type { SiteId } from "../base/ids.js";
 import type { GroupState, Plan, StepName, StepRecord, Ticket } from "./state.js";
 
-/** Every step in the order in which a plan runs them; a plan is a part of this list (DESIGN section 7). */
+/** Every step in the order in which a plan runs them; a plan is a part of this list. Drain goes before fence: ADR 10. */
 export const STEP_ORDER: readonly StepName[] = [
   "precheck",
-  "fence",
   "drain",
+  "fence",
   "promote",
   "route",
   "verify",

@@ -79,7 +79,7 @@ export interface GroupState {
   readonly notedCode: string | null;
 }
 
-export type StepName = "precheck" | "fence" | "drain" | "promote" | "route" | "verify" | "announce";
+export type StepName = "precheck" | "drain" | "fence" | "promote" | "route" | "verify" | "announce";
 export type PlanKind = "initial" | "failover" | "failback" | "switchover" | "rollback";
 
 /** An ordered work for one epoch. Invariant: at most one plan of a group is `running`. */

@@ -165,7 +165,7 @@ async function carryOut(
   }
 }
 
-const LOOKS_AHEAD: readonly StepName[] = ["precheck", "fence", "drain", "promote", "route"];
+const LOOKS_AHEAD: readonly StepName[] = ["precheck", "drain", "fence", "promote", "route"];
 
 function nothingToDo(step: StepName): StepOutcome {
   return done(`the group has no ${step} hook: there is nothing to do`);

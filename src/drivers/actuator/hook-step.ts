@@ -1,5 +1,5 @@
 /**
- * Exec hooks of a plan: fence, drain, promote, and announcements by command.
+ * Exec hooks of a plan: drain, fence, promote, and announcements by command.
  *
  * The hook gets the facts as environment and as one line of JSON on its standard input. Its exit code is its word: 0 is done, 75
  * (EX_TEMPFAIL) is "ask me again", anything else failed. A hook that was stopped, by its timeout or by a signal, may have done

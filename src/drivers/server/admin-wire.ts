@@ -48,7 +48,7 @@ const indexCount = counted(logIndex);
 const epochCount = counted(epoch);
 const site = named(siteId);
 const witness = named(witnessId);
-const stepName = oneOf("STEP_NAME", ["precheck", "fence", "drain", "promote", "route", "verify", "announce"]);
+const stepName = oneOf("STEP_NAME", ["precheck", "drain", "fence", "promote", "route", "verify", "announce"]);
 const opinion = oneOf("OPINION", ["up", "down", "unknown"]);
 
 const evidence = message<Evidence>({

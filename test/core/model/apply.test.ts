@@ -286,7 +286,7 @@ test("a ticket that goes back to its last holder is taken from nobody", () => {
 
 test("only the step at the cursor begins, attempts follow one another, and what stands begun may be begun again", () => {
   const log = switching();
-  refuses(log, { kind: "begin", key: key("fence", 1), leader: LEADER }, /stands at precheck, not fence/);
+  refuses(log, { kind: "begin", key: key("drain", 1), leader: LEADER }, /stands at precheck, not drain/);
   refuses(log, { kind: "begin", key: key("precheck", 1, 1), leader: LEADER }, /epoch 2, not 1/);
   refuses(
     log,
@@ -330,7 +330,7 @@ test("an outcome counts only for the attempt that runs", () => {
   log.must({ kind: "begin", key: key("precheck", 3), leader: W[1] });
   log.must(finish(3));
   assert.equal(log.plan.cursor, 1);
-  refuses(log, finish(3), /stands at fence, not precheck/);
+  refuses(log, finish(3), /stands at drain, not precheck/);
 });
 
 test("the grant waits for the steps before it, and the steps of the new primary wait for the grant", () => {
@@ -342,7 +342,7 @@ test("the grant waits for the steps before it, and the steps of the new primary 
     site: B,
     ...change,
   });
-  for (const name of ["precheck", "fence", "drain"] as const) {
+  for (const name of ["precheck", "drain", "fence"] as const) {
     refuses(log, grant(), new RegExp(`step ${name} comes before the grant`));
     step(log, name);
   }
@@ -361,7 +361,7 @@ test("the grant waits for the steps before it, and the steps of the new primary 
 
 test("the names point at the new site when the route step is done, not before", () => {
   const log = switching();
-  for (const name of ["precheck", "fence", "drain"] as const) step(log, name);
+  for (const name of ["precheck", "drain", "fence"] as const) step(log, name);
   log.must({ kind: "grant", group: "shop", epoch: epoch(2), site: B });
   step(log, "promote");
   log.must({ kind: "begin", key: key("route", 1), leader: LEADER });

@@ -150,8 +150,8 @@ export function started(document: ClusterConfig = config()): Log {
 
 export const ALL_STEPS: readonly StepName[] = [
   "precheck",
-  "fence",
   "drain",
+  "fence",
   "promote",
   "route",
   "verify",

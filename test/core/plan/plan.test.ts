@@ -29,8 +29,8 @@ import {
 
 const PRECHECKED: readonly StepName[] = [
   "precheck",
-  "fence",
   "drain",
+  "fence",
   "promote",
   "route",
   "verify",
@@ -116,7 +116,7 @@ function planAt(kind: PlanKind, until: StepName, change: Partial<GroupConfig> = 
     log.must({ kind: "begin", key: key(step, 1, running), leader: LEADER });
     log.must({ kind: "finish", key: key(step, 1, running), outcome: DONE, next: true });
   }
-  if (until !== "precheck" && until !== "fence" && until !== "drain" && log.group.ticket.status !== "held") {
+  if (until !== "precheck" && until !== "drain" && until !== "fence" && log.group.ticket.status !== "held") {
     log.must({ kind: "grant", group: "shop", epoch: running, site: to });
   }
   return log;
@@ -133,14 +133,14 @@ function fail(log: Log, outcome: StepOutcome): PlanAction {
   throw new Error("no end");
 }
 
-test("a step is begun, run with its deadline, and the ticket is granted between drain and promote", () => {
-  const log = planAt("switchover", "fence");
-  assert.deepEqual(ask(log), { kind: "begin", key: key("fence", 1) });
-  log.must({ kind: "begin", key: key("fence", 1), leader: LEADER });
-  assert.deepEqual(ask(log), { kind: "run", key: key("fence", 1), deadlineMs: 6_000 });
-  log.must({ kind: "finish", key: key("fence", 1), outcome: DONE, next: true });
+test("a step is begun, run with its deadline, and the ticket is granted between fence and promote", () => {
+  const log = planAt("switchover", "drain");
+  assert.deepEqual(ask(log), { kind: "begin", key: key("drain", 1) });
   log.must({ kind: "begin", key: key("drain", 1), leader: LEADER });
+  assert.deepEqual(ask(log), { kind: "run", key: key("drain", 1), deadlineMs: 6_000 });
   log.must({ kind: "finish", key: key("drain", 1), outcome: DONE, next: true });
+  log.must({ kind: "begin", key: key("fence", 1), leader: LEADER });
+  log.must({ kind: "finish", key: key("fence", 1), outcome: DONE, next: true });
   assert.deepEqual(ask(log), { kind: "grant", epoch: 2, site: B });
   log.must({ kind: "grant", group: "shop", epoch: epoch(2), site: B });
   assert.deepEqual(ask(log), { kind: "begin", key: key("promote", 1) });

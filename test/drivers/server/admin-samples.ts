@@ -134,8 +134,8 @@ export const PLAN: Plan = {
   cursor: 7,
   steps: [
     step("precheck", "done", 39_500, 10, "lyon is eligible"),
-    step("fence", "skipped", null, null, ""),
     step("drain", "skipped", null, null, ""),
+    step("fence", "skipped", null, null, ""),
     step("promote", "done", 39_480, 310, "exit 0"),
     step("route", "done", 39_160, 45, "ns1.example.net accepted epoch 5"),
     step("verify", "done", 39_110, 1_000, "2 of 2 servers agree"),
