@@ -155,6 +155,16 @@ describe("schedule", () => {
     }
   });
 
+  test("the pace does not drift when ticks do not fit the interval, and missed probes are not made up for", () => {
+    const bench = new Bench(one);
+    for (let i = 0; i < 1000; i++) bench.tick(30);
+    assert.ok(Math.abs(bench.orders.length - 300) <= 2, `${bench.orders.length} probes in 30 s`);
+    const before = bench.orders.length;
+    bench.tick(400);
+    bench.tick(10);
+    assert.ok(bench.orders.length - before <= 2, "a volley");
+  });
+
   test("two probes of one target never overlap; the next starts when a slow one ends", () => {
     const bench = new Bench(one);
     bench.answer = () => ({ result: silence, delayMs: 250 });

@@ -367,6 +367,16 @@ test("a closed prober ends what runs and takes no more", async () => {
   assert.equal(later.kind, "failed");
 });
 
+test("an answer that lay in the kernel while this process was busy is not taken for silence", async () => {
+  const port = await listen(net.createServer((socket) => socket.on("error", () => {})));
+  const pending = prober.run({ kind: "tcp", host: "127.0.0.1", port }, 100);
+  await new Promise((resolve) => process.nextTick(resolve));
+  const untilMs = performance.now() + 300;
+  while (performance.now() < untilMs);
+  const result = await pending;
+  assert.equal(result.kind, "ok", result.text);
+});
+
 test("a silence that was noticed late is our own stall and no evidence", async () => {
   const port = await listen(net.createServer((socket) => socket.on("error", () => {})));
   const pending = prober.run(httpSpec(`http://127.0.0.1:${port}/`), 100);
