@@ -5,12 +5,15 @@
  */
 import { createConnection, createServer, type Socket } from "node:net";
 
-/** What happens to a request: it passes; it is kept for `release`; it passes but its answer is lost; the line breaks. */
-export type Fate = "pass" | "hold" | "lose_answer" | "break";
+/**
+ * What happens to a request: it passes; it is kept for `release`; it passes but its answer waits for `deliver`, or is lost; the
+ * line breaks.
+ */
+export type Fate = "pass" | "hold" | "hold_answer" | "lose_answer" | "break";
 
 /** A running proxy. Set `fate` and `damage` at any time. */
 export interface DnsProxy {
-  /** "127.0.0.1:port". */
+  /** "host:port". */
   readonly address: string;
   /** Decides on each request; the bytes are the message without its length. */
   fate: (message: Buffer) => Fate;
@@ -20,6 +23,8 @@ export interface DnsProxy {
   readonly held: readonly Buffer[];
   /** Sends the held requests to the server, each on a connection of its own, and gives the answers. */
   release(): Promise<Buffer[]>;
+  /** Sends the answers that were held back to the clients that wait for them, and says how many. */
+  deliver(): number;
   close(): Promise<void>;
 }
 
@@ -61,10 +66,11 @@ export function sendRaw(host: string, port: number, message: Buffer): Promise<Bu
   });
 }
 
-/** Starts a proxy in front of `host:port` on a free port of 127.0.0.1. */
-export async function startDnsProxy(host: string, port: number): Promise<DnsProxy> {
+/** Starts a proxy in front of `host:port` on a free port of `listenHost`. */
+export async function startDnsProxy(host: string, port: number, listenHost = "127.0.0.1"): Promise<DnsProxy> {
   const sockets = new Set<Socket>();
   const held: Buffer[] = [];
+  const heldAnswers: (() => void)[] = [];
   const keep = (socket: Socket): void => {
     sockets.add(socket);
     socket.on("error", () => socket.destroy());
@@ -73,6 +79,7 @@ export async function startDnsProxy(host: string, port: number): Promise<DnsProx
   const server = createServer((client) => {
     const upstream = createConnection({ host, port });
     const lost = new Set<number>();
+    const late = new Set<number>();
     keep(client);
     keep(upstream);
     client.on("close", () => upstream.destroy());
@@ -85,18 +92,23 @@ export async function startDnsProxy(host: string, port: number): Promise<DnsProx
         held.push(message);
       } else {
         if (fate === "lose_answer") lost.add(message.readUInt16BE(0));
+        if (fate === "hold_answer") late.add(message.readUInt16BE(0));
         upstream.write(frame(message));
       }
     });
     splitMessages(upstream, (answer) => {
-      if (!lost.has(answer.readUInt16BE(0))) client.write(frame(proxy.damage(answer)));
+      const id = answer.readUInt16BE(0);
+      if (lost.has(id)) return;
+      const send = (): void => void client.write(frame(proxy.damage(answer)));
+      if (late.delete(id)) heldAnswers.push(send);
+      else send();
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => server.listen(0, listenHost, resolve));
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("the proxy has no port");
   const proxy: DnsProxy = {
-    address: `127.0.0.1:${address.port}`,
+    address: `${listenHost}:${address.port}`,
     fate: () => "pass",
     damage: (answer) => answer,
     held,
@@ -104,6 +116,11 @@ export async function startDnsProxy(host: string, port: number): Promise<DnsProx
       const answers: Buffer[] = [];
       for (const message of held.splice(0)) answers.push(await sendRaw(host, port, message));
       return answers;
+    },
+    deliver: () => {
+      const answers = heldAnswers.splice(0);
+      for (const send of answers) send();
+      return answers.length;
     },
     close: async () => {
       for (const socket of sockets) socket.destroy();

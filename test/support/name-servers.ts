@@ -30,6 +30,8 @@ export interface NameServerOptions {
   readonly zone?: string;
   /** Listen address. Default 127.0.0.1. */
   readonly host?: string;
+  /** Further addresses to listen on, at the same port. */
+  readonly alsoListen?: readonly string[];
   /** Default: a free port. */
   readonly port?: number;
   /** Zone file lines after SOA and NS, names relative to the zone. */
@@ -114,12 +116,12 @@ function zoneFile(zone: string, host: string, options: NameServerOptions): strin
 
 function bindConfig(
   dir: string,
-  server: { zone: string; host: string; port: number },
+  server: { zone: string; host: string; port: number; alsoListen: readonly string[] },
   keys: readonly TestKey[],
 ) {
   const [own] = keys;
   const isV6 = server.host.includes(":");
-  const listen = `port ${server.port} { ${server.host}; }`;
+  const listen = `port ${server.port} { ${[server.host, ...server.alsoListen].join("; ")}; }`;
   return [
     `options { directory "${dir}"; listen-on ${isV6 ? "{ none; }" : listen}; listen-on-v6 ${isV6 ? listen : "{ none; }"};`,
     "pid-file none; session-keyfile none; recursion no; dnssec-validation no; empty-zones-enable no; notify no; };",
@@ -136,13 +138,13 @@ function bindConfig(
 
 function knotConfig(
   dir: string,
-  server: { zone: string; host: string; port: number },
+  server: { zone: string; host: string; port: number; alsoListen: readonly string[] },
   keys: readonly TestKey[],
 ) {
   return [
     "server:",
     `    rundir: "${dir}"`,
-    `    listen: ${server.host}@${server.port}`,
+    `    listen: [${[server.host, ...server.alsoListen].map((host) => `${host}@${server.port}`).join(", ")}]`,
     "    udp-workers: 1",
     "    tcp-workers: 1",
     "    background-workers: 1",
@@ -195,7 +197,9 @@ export async function startNameServer(
   const keys = [key, ...(options.otherKeys ?? [])];
   const config = join(dir, "server.conf");
   const configText = kind === "bind" ? bindConfig : knotConfig;
-  await writeFile(config, configText(dir, { zone, host, port }, keys), { mode: 0o600 });
+  await writeFile(config, configText(dir, { zone, host, port, alsoListen: options.alsoListen ?? [] }, keys), {
+    mode: 0o600,
+  });
   const [program = "", ...args] = [...prefix, ...argvOf(kind, binary, config)];
   let child: ChildProcess | null = null;
   let text = "";

@@ -11,11 +11,17 @@
  * change its namespace, so what shall run at a site is a child process (`spawn`, `run`). Names carry this
  * process's pid; leftovers of dead processes are removed on `create`. Needs root and `ip`, `nft`; ask
  * `netnsAvailable` first. Loss is nftables' `numgen random`: netem is not in every kernel.
+ *
+ * With `management`, each site has one more link, straight to this process's namespace, which no fault touches: over it the
+ * test asks every site whatever it cut, and plays servers for the sites at `managementHost`. Its addresses are from
+ * 198.18.0.0/15 (RFC 2544, for tests of networks), chosen by pid.
  */
 import { type ChildProcess, execFileSync, type SpawnOptions, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 
 const PREFIX = "pml";
+const MANAGEMENT_SITES_MAX = 8;
+const MANAGEMENT_LABS = 2 ** 17 / 4 / MANAGEMENT_SITES_MAX;
 let labCount = 0;
 let verdict: string | null | undefined;
 
@@ -37,6 +43,8 @@ export interface NetLabOptions {
   readonly carriers?: number;
   /** Addresses of a site in each carrier; default 1. */
   readonly addresses?: number;
+  /** A link from each site to the namespace of this process; at most 8 sites. Default false. */
+  readonly management?: boolean;
 }
 
 /** Which traffic a fault touches: one direction between two sites, on one carrier or all. */
@@ -53,6 +61,8 @@ export class NetLab {
   readonly carriers: number;
   private readonly addresses: number;
   private readonly name: string;
+  /** First /30 of this lab in the management network, or null when it has none. */
+  private readonly managementBlock: number | null;
   private readonly children = new Set<ChildProcess>();
   private faults: Fault[] = [];
   private destroyed = false;
@@ -63,6 +73,7 @@ export class NetLab {
     this.addresses = options.addresses ?? 1;
     labCount += 1;
     this.name = `${PREFIX}${process.pid}-${labCount}`;
+    this.managementBlock = options.management === true ? freeManagementBlock(options.sites) : null;
   }
 
   /** Builds the namespaces. Whatever happens to this process (but SIGKILL), they are removed with it. */
@@ -87,6 +98,35 @@ export class NetLab {
   /** The site's address in a carrier; `extra` from 0 to `addresses - 1`. */
   address(site: number, carrier = 0, extra = 0): string {
     return `10.${carrier}.${site}.${1 + extra}`;
+  }
+
+  /** The site's address on its management link. */
+  managementAddress(site: number): string {
+    return this.managementHosts(site).inside;
+  }
+
+  /** The address of this process that every site reaches over its management link. */
+  get managementHost(): string {
+    return this.managementHosts(1).outside;
+  }
+
+  /** What a site sends to `from` (TCP, `host` and `port`) goes to an address of this process instead; one at a time. */
+  redirect(site: number, from: { host: string; port: number }, toPort: number): void {
+    const script = [
+      "table ip redirect {}",
+      "delete table ip redirect",
+      "table ip redirect {",
+      "  chain out {",
+      "    type nat hook output priority -100;",
+      `    ip daddr ${from.host} tcp dport ${from.port} dnat to ${this.managementHost}:${toPort}`,
+      "  }",
+      "  chain post {",
+      "    type nat hook postrouting priority 100;",
+      `    oifname "mgmt" masquerade`,
+      "  }",
+      "}",
+    ].join("\n");
+    this.run(site, "nft", ["-f", "-"], { input: script });
   }
 
   /** Starts a process at a site. It is killed with the lab. */
@@ -193,8 +233,30 @@ export class NetLab {
       setForwarding(inside, "0");
       ipIn(inside, ["link", "set", "lo", "up"]);
       for (let carrier = 0; carrier < this.carriers; carrier++) this.join(site, carrier);
+      if (this.managementBlock !== null) this.joinManagement(site);
     }
     this.apply();
+  }
+
+  private managementHosts(site: number): { outside: string; inside: string } {
+    if (this.managementBlock === null) throw new Error("this lab has no management links");
+    const base = (198 << 24) + (18 << 16) + 4 * (this.managementBlock + site - 1);
+    const text = (value: number): string => [24, 16, 8, 0].map((shift) => (value >>> shift) & 0xff).join(".");
+    return { outside: text(base + 1), inside: text(base + 2) };
+  }
+
+  /** The outer end is deleted with its peer, that is with the namespace. */
+  private joinManagement(site: number): void {
+    const inside = this.namespace(site);
+    const outer = `${this.name}s${site}`;
+    const hosts = this.managementHosts(site);
+    ip(["link", "add", outer, "type", "veth", "peer", "name", "mgmt", "netns", inside]);
+    ip(["addr", "add", `${hosts.outside}/30`, "dev", outer]);
+    ip(["link", "set", outer, "up"]);
+    ipIn(inside, ["addr", "add", `${hosts.inside}/30`, "dev", "mgmt"]);
+    ipIn(inside, ["link", "set", "mgmt", "up"]);
+    // This process answers at one address for all; other hosts of its namespace are not reached.
+    ipIn(inside, ["route", "replace", `${this.managementHost}/32`, "via", hosts.outside]);
   }
 
   private join(site: number, carrier: number): void {
@@ -293,6 +355,21 @@ function removeNamespace(name: string): void {
   } catch {
     // It is gone, or was never made.
   }
+}
+
+/** A row of /30 networks of 198.18.0.0/15 that nobody has, by pid first, so that two processes do not choose the same. */
+function freeManagementBlock(sites: number): number {
+  if (sites > MANAGEMENT_SITES_MAX)
+    throw new Error(`at most ${MANAGEMENT_SITES_MAX} sites with management links`);
+  const taken = ip(["-4", "-o", "addr", "show"]);
+  for (let trial = 0; trial < MANAGEMENT_LABS; trial++) {
+    const lab = (process.pid * 7 + labCount + trial) % MANAGEMENT_LABS;
+    const net = (lab * MANAGEMENT_SITES_MAX * 4) >>> 8;
+    // One lab in each /24 at a time is more than enough room, and easy to see.
+    const prefix = ` 198.${18 + (net >>> 8)}.${net & 0xff}.`;
+    if (!taken.includes(prefix)) return lab * MANAGEMENT_SITES_MAX;
+  }
+  throw new Error("198.18.0.0/15 is full");
 }
 
 function ip(args: readonly string[]): string {
