@@ -5,6 +5,7 @@
  * alive: a new attempt first ends the old one. What a step does is in the file named after it; what they have in common is
  * here: the deadline, the cancel, the look ahead before something is touched, and the log.
  */
+import { setMaxListeners } from "node:events";
 import type { ClusterConfig, GroupConfig } from "../../core/model/config.js";
 import type { Plan, StepKey, StepName, StepOutcome } from "../../core/model/state.js";
 import { resolveSecret } from "../config/secret.js";
@@ -115,6 +116,8 @@ export function createActuator(options: ActuatorOptions): Actuator {
       const before = runnings.get(name);
       if (before !== undefined && before.attempt === order.key.attempt) return before.outcome;
       const controller = new AbortController();
+      // Every name at every server listens for the end of the step: no leak, whatever Node suspects on stderr.
+      setMaxListeners(0, controller.signal);
       const outcome = start(order, controller, before);
       const running: Running = { attempt: order.key.attempt, controller, outcome };
       runnings.set(name, running);
