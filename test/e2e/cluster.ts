@@ -8,9 +8,9 @@
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, mkdtempSync, openSync } from "node:fs";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
 import type { AdminRequest, AdminResponse, StatusReport } from "../../src/core/model/admin.js";
@@ -309,8 +309,13 @@ export class Cluster {
     });
   }
 
-  /** The end of every witness's log, for when something went wrong. */
+  /** The end of every witness's log, for when something went wrong; POINTSMAN_E2E_KEEP names a directory for all of them. */
   async tails(lines = 30): Promise<string> {
+    const keep = process.env["POINTSMAN_E2E_KEEP"];
+    if (keep !== undefined) {
+      for (const { id, log } of this.witnesses)
+        await cp(log, join(keep, `${basename(this.directory)}-${id}.log`));
+    }
     const parts = await Promise.all(
       this.witnesses.map(async ({ id, log }) => {
         const text = await readFile(log, "utf8").catch(() => "no log\n");

@@ -120,7 +120,7 @@ function makeScene(parts: Pick<Scene, "lab" | "nameServer" | "cluster" | "direct
     ...parts,
     dig: () => digShort(nameServer, NAME, "A", prefix),
     digEpoch: () => digShort(nameServer, `_pointsman.${NAME}`, "TXT", prefix),
-    named: async (site, timeoutMs = 40_000) => {
+    named: async (site, timeoutMs = 90_000) => {
       await until(
         `the name server gives the address of site ${site}`,
         async () => {

@@ -4,7 +4,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 export interface UntilOptions {
-  /** Default 40 s: far more than anything takes on a machine that is not overloaded. */
+  /** Default 90 s: far more than anything takes on a machine that is not overloaded. */
   readonly timeoutMs?: number;
   readonly everyMs?: number;
 }
@@ -15,7 +15,7 @@ export async function until<T>(
   look: () => Promise<T | false | null | undefined> | T | false | null | undefined,
   options: UntilOptions = {},
 ): Promise<T> {
-  const { timeoutMs = 40_000, everyMs = 50 } = options;
+  const { timeoutMs = 90_000, everyMs = 50 } = options;
   const deadlineMs = performance.now() + timeoutMs;
   let last: unknown;
   for (;;) {
