@@ -98,6 +98,7 @@ it("exits 69 when its admin port is taken, and names port and remedy", async () 
   assert.equal(await run.exit, 69, run.output());
   taken.close();
   assert.match(run.output(), new RegExp(`admin_port_in_use.*127\\.0\\.0\\.1:${admin}`));
+  for (const line of run.output().trim().split("\n")) assert.doesNotThrow(() => JSON.parse(line), line);
 });
 
 it("exits 74 when its data directory is a file", async () => {

@@ -7,7 +7,7 @@
  *
  * Health: "" (the process) and "pointsman.v1.Admin" follow `setServing`, for load balancers and orchestrators.
  */
-import { Server, ServerCredentials, type ServerOptions } from "@grpc/grpc-js";
+import { logVerbosity, Server, ServerCredentials, type ServerOptions, setLogVerbosity } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
 import { ReflectionService } from "@grpc/reflection";
 import { HealthImplementation, protoPath as healthProtoPath } from "grpc-health-check";
@@ -56,6 +56,7 @@ export async function startAdminServer(options: {
   readonly version: string;
 }): Promise<AdminServer> {
   const { address, backend, log, version } = options;
+  quietGrpc();
   const server = new Server(OPTIONS);
   const calls = adminCalls(backend, log, version);
   server.addService(adminService(), calls.handlers);
@@ -95,6 +96,14 @@ export async function startAdminServer(options: {
       return closing;
     },
   };
+}
+
+/**
+ * grpc-js writes failures to stderr in a form of its own, among our JSON lines; whatever it says there also comes back as an
+ * error with a code. GRPC_VERBOSITY brings it back for those who debug.
+ */
+function quietGrpc(): void {
+  if (process.env["GRPC_VERBOSITY"] === undefined) setLogVerbosity(logVerbosity.NONE);
 }
 
 function bind(server: Server, address: string): Promise<number> {
