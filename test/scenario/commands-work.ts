@@ -86,12 +86,14 @@ function respond(world: World, m: Message): void {
 export function deliverMsgs(world: World, d: Directive): void {
   const type = value(d, "type");
   const to = words(d).map((word) => count(word, "node"));
-  const drop = values(d, "drop").map((v) => count(v, "drop"));
-  const both = drop.find((id) => to.includes(id));
+  const both = values(d, "drop").find((v) => to.includes(count(v, "drop")));
   if (both !== undefined) throw new ScenarioError(`can't both deliver and drop msgs to ${both}`);
   let moved = 0;
-  for (const id of to) moved += deliver(world, id, { type, drop: false });
-  for (const id of drop) moved += deliver(world, id, { type, drop: true });
+  for (const arg of d.args) {
+    if (arg.values.length === 0) moved += deliver(world, count(arg.key, "node"), { type, drop: false });
+    if (arg.key !== "drop") continue;
+    for (const id of arg.values) moved += deliver(world, count(id, "drop"), { type, drop: true });
+  }
   if (moved === 0) world.print("no messages");
 }
 
@@ -120,7 +122,10 @@ export function stabilize(world: World, d: Directive): void {
   const before = world.quiet;
   const level = value(d, "log-level");
   if (level !== undefined) setLevel(world, level);
-  while (round(world, ids)) {}
+  let rounds = 0;
+  while (round(world, ids)) {
+    if (++rounds > 1000) throw new ScenarioError("the cluster does not stabilize");
+  }
   world.quiet = before;
 }
 

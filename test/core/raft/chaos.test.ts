@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { logIndex } from "../../../src/core/base/ids.js";
-import type { Entry } from "../../../src/core/raft/raft.js";
+import type { Entry, Message } from "../../../src/core/raft/raft.js";
 import { Cluster, type ClusterOptions, text } from "./cluster.js";
 import { Observer } from "./observer.js";
 
@@ -33,23 +33,24 @@ const STEPS: readonly {
   readonly weight: number;
   readonly step: (run: Run, id: number, n: number) => void;
 }[] = [
-  { weight: 12, step: ({ cluster }, id, n) => cluster.tick(id, 1 + (n % 3)) },
-  { weight: 14, step: ({ cluster }, id) => cluster.node(id).hasReady() && cluster.takeReady(id) },
-  { weight: 10, step: ({ cluster }, id) => cluster.writeOne(id) },
-  { weight: 4, step: ({ cluster }, id) => cluster.applyOne(id) },
-  { weight: 24, step: ({ cluster }, _id, n) => deliverOne(cluster, n, false) },
+  { weight: 8, step: ({ cluster }, id, n) => cluster.tick(id, 1 + (n % 3)) },
+  { weight: 8, step: ({ cluster }, id) => cluster.node(id).hasReady() && cluster.takeReady(id) },
+  { weight: 6, step: ({ cluster }, id) => cluster.writeOne(id) },
+  { weight: 3, step: ({ cluster }, id) => cluster.applyOne(id) },
+  { weight: 14, step: ({ cluster }, _id, n) => deliverOne(cluster, n, false) },
   { weight: 3, step: ({ cluster }, _id, n) => deliverOne(cluster, n, true) },
   { weight: 3, step: ({ cluster }, _id, n) => cluster.network.splice(n % (cluster.network.length + 1), 1) },
-  { weight: 6, step: (run, id) => run.cluster.propose(id, `p${run.proposals++}`) },
+  { weight: 3, step: (run, id) => run.cluster.propose(id, `p${run.proposals++}`) },
+  { weight: 5, step: (run) => proposeAtLeaders(run) },
   { weight: 1, step: ({ cluster }, id) => cluster.node(id).campaign() },
   {
     weight: 1,
     step: ({ cluster }, id, n) =>
       cluster.node(id).transferLeader(cluster.host(1 + (n % cluster.hosts.length)).id),
   },
-  { weight: 2, step: read },
+  { weight: 3, step: read },
   { weight: 2, step: crash },
-  { weight: 2, step: settleSome },
+  { weight: 14, step: workTogether },
 ];
 const TOTAL = STEPS.reduce((sum, { weight }) => sum + weight, 0);
 
@@ -85,10 +86,24 @@ function crash(run: Run, id: number, n: number): void {
   cluster.restart(id, { ackedIndex: logIndex(acked), term: disk.hardState.term });
 }
 
-/** A quiet spell among all or among a few, so that histories get somewhere. */
-function settleSome({ cluster }: Run, id: number, n: number): void {
-  const cut = n % 3 === 0 ? id : 0;
-  cluster.settle((m) => m.from !== cut && m.to !== cut);
+function proposeAtLeaders(run: Run): void {
+  for (const { id, node } of run.cluster.hosts)
+    if (node.status().state === "StateLeader") run.cluster.propose(id, `p${run.proposals++}`);
+}
+
+/**
+ * A few rounds in which some members work and hear each other, so that histories get somewhere; what goes elsewhere is held or lost.
+ */
+function workTogether({ cluster, observer }: Run, _id: number, n: number): void {
+  const [absent, rest] = draw(n, 4 ** cluster.hosts.length);
+  const [rounds, more] = draw(rest, 8);
+  // Each takes part with three chances in four.
+  const together = (id: number) => ((absent >> (2 * (id - 1))) & 3) !== 3;
+  const pass = (m: Message) => together(m.from) && together(m.to);
+  for (let i = 0; i <= rounds; i++) {
+    cluster.round(pass, () => more % 2 === 0, together);
+    observer.look();
+  }
 }
 
 function step(run: Run, n: number): void {

@@ -49,28 +49,22 @@ test("figure 8: an entry of an older term on a majority is not committed by coun
   cluster.campaign(1);
   cluster.propose(1, "old");
   cluster.settle(() => false);
-  cluster.network = [];
   cluster.crash(1);
   cluster.restart(1);
+  // 1 leads again in term 2. Its first append finds no place at 2, the old entry follows, and then the link is cut.
   cluster.node(1).campaign();
-  // The leader of term 2 gets its old entry to 2, and no message after that.
   cluster.settle(
-    (m) => m.to !== 3 && !(m.type === "MsgApp" && m.entries.some((e) => e.term === 2 && m.index === 2)),
+    (m) => (m.to !== 3 && !(m.type === "MsgApp" && cluster.log(2).length === 2)) || m.type === "MsgVote",
   );
-  const status = cluster.node(1).status();
-  assert.equal(status.state, "StateLeader");
-  assert.equal(status.commit, 1);
-  assert.deepEqual(cluster.log(2), ["1/1 "], "probing starts at the leader's own entry");
-  for (let i = 0; i < 3; i++) {
-    cluster.tick(1, 1);
-    cluster.settle((m) => m.to !== 3 && !m.entries.some((e) => e.term === 2));
-  }
+  assert.equal(cluster.node(1).status().state, "StateLeader");
+  assert.deepEqual(cluster.log(2), ["1/1 ", "1/2 old"]);
+  assert.equal(cluster.node(1).status().progress[1]?.match, 2, "a majority has it, and the leader knows");
   assert.equal(cluster.node(1).status().commit, 1);
   for (let i = 0; i < 3; i++) {
     cluster.tick(1, 1);
     cluster.settle();
   }
-  assert.equal(cluster.node(1).status().commit, 3);
+  assert.equal(cluster.node(1).status().commit, 3, "its own entry commits both");
 });
 
 test("the rejection of an append names the last term that can agree, and the leader answers from there", () => {
