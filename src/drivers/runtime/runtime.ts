@@ -29,11 +29,17 @@ export type Listener = (event: PublishedEvent) => void;
 export const EXIT_SOFTWARE = 70;
 export const EXIT_STORAGE = 74;
 
+/** Who waits for an answer; a write that gets none may have been decided. */
+interface Client {
+  readonly isWrite: boolean;
+  readonly resolve: (response: AdminResponse) => void;
+}
+
 export class Runtime {
   private readonly witness: Witness;
   private readonly world: World;
   private readonly waiting: Input[] = [];
-  private readonly clients = new Map<string, (response: AdminResponse) => void>();
+  private readonly clients = new Map<string, Client>();
   private readonly listeners = new Set<Listener>();
   private readonly requestPrefix: string;
   private requestCount = 0;
@@ -71,7 +77,7 @@ export class Runtime {
   request(request: AdminRequest, signal: AbortSignal): Promise<AdminResponse> {
     const id = `${this.requestPrefix}-${++this.requestCount}`;
     return new Promise((resolve) => {
-      this.clients.set(id, resolve);
+      this.clients.set(id, { isWrite: request.kind !== "status" && request.kind !== "explain", resolve });
       signal.addEventListener("abort", () => {
         if (this.clients.delete(id)) this.post({ kind: "abandoned", id });
       });
@@ -110,9 +116,9 @@ export class Runtime {
       case "cancel":
         return this.world.cancel(effect);
       case "reply": {
-        const resolve = this.clients.get(effect.id);
+        const client = this.clients.get(effect.id);
         this.clients.delete(effect.id);
-        return resolve?.(effect.response);
+        return client?.resolve(effect.response);
       }
       case "publish":
         for (const listener of this.listeners) listener(effect.event);
@@ -137,12 +143,14 @@ export class Runtime {
   private halt(code: number, reason: string, thrown: unknown): void {
     if (this.halted) return;
     this.halted = true;
-    for (const [id, resolve] of this.clients) {
+    for (const [id, { isWrite, resolve }] of this.clients) {
       this.clients.delete(id);
       resolve({
         kind: "refused",
-        code: "stopping",
-        message: "this witness is stopping; ask another one",
+        code: isWrite ? "unknown_outcome" : "stopping",
+        message: isWrite
+          ? "this witness stopped before it answered; the request may have been decided: look at status and history"
+          : "this witness is stopping; ask another one",
         leader: null,
       });
     }
