@@ -128,7 +128,7 @@ export const flag = leaf("true or false", (value) =>
 export function text(what: string) {
   return leaf(what, (value) => {
     if (typeof value === "number" || typeof value === "boolean") {
-      return new Refused("is no text", `Put it in quotes: "${value}".`);
+      return new Refused("is no text", "Put it in quotes, as YAML reads it as something else.");
     }
     return typeof value === "string" && value !== "" ? value : new Refused("is no text", `Write ${what}.`);
   });

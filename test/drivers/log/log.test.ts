@@ -164,6 +164,8 @@ describe("a secret", () => {
 
   test("is told from its place: the names of files and variables stay readable", () => {
     const copy = sanitize({ secretFile: "/etc/key", idempotencyKey: "g:1:route", hasSecret: true, epoch: 4 });
+    const bytes = { mac: Buffer.from("abc"), more: [new Uint8Array(2)] };
+    assert.deepEqual(sanitize(bytes), { mac: "[3 bytes]", more: ["[2 bytes]"] });
     assert.deepEqual(copy, {
       secretFile: "/etc/key",
       idempotencyKey: "g:1:route",

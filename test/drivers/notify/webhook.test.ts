@@ -124,9 +124,11 @@ describe("a webhook", () => {
   });
 
   test("that sends a body without end is done, and a kilobyte of it is kept", async (context) => {
+    let written = 0;
     const port = await http(context, (_, response) => {
       response.writeHead(200);
       const pump = (): void => {
+        do written += 65_536;
         while (!response.destroyed && response.write("y".repeat(65_536)));
         if (!response.destroyed) response.once("drain", pump);
       };
@@ -135,6 +137,8 @@ describe("a webhook", () => {
     const outcome = await post(port);
     assert.equal(outcome.kind, "done");
     assert.equal(outcome.detail.length, 1024);
+    // What socket buffers hold, not what half a second of reading brings.
+    assert.ok(written < 20_000_000, `${written} bytes were read`);
   });
 
   for (const [name, reply] of [
