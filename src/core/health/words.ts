@@ -18,7 +18,7 @@ export function sayChance(chance: number): string {
   return `once in ${one < 10_000 ? Math.round(one) : one.toExponential(0).replace("e+", "e")}`;
 }
 
-/** A share for people: `2 %`, `0.3 %`, `none`. */
+/** A share for people: `loss 2 %`, `loss 0.3 %`, `no loss`. */
 export function sayLoss(loss: number | null): string {
   if (loss === null) return "loss not known yet";
   const percent = loss * 100;
