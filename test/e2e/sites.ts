@@ -26,21 +26,31 @@ export function skipSites(kind: NameServerKind): string | false {
   return skipWithoutNetns() || skipNameServer(kind);
 }
 
-export interface ScenarioOptions {
-  readonly nameServer: NameServerKind;
-  /** Further parts of the group: hooks, announcements; may use the lab's addresses. */
-  readonly group?: (scene: { lab: NetLab; directory: string }) => Section;
-  /** `host:port` that the witnesses update; default: the name server itself. */
-  readonly updateVia?: (scene: { lab: NetLab; nameServer: NameServer }) => Promise<string>;
+/** What stands before the witnesses start. */
+export interface Stage {
+  readonly lab: NetLab;
+  readonly nameServer: NameServer;
+  /** For files of the test; removed with the scene. */
+  readonly directory: string;
+  /** The name server as this process reaches it, whatever is cut. */
+  readonly nameServerHost: string;
+}
+
+/** What a test adds to the document. */
+export interface Additions {
+  /** Further parts of the group: hooks, announcements, verification. */
+  readonly group?: Section;
+  /** Further parts of the route. */
   readonly route?: Section;
 }
 
-export interface Scene {
-  readonly lab: NetLab;
-  readonly nameServer: NameServer;
+export interface ScenarioOptions {
+  readonly nameServer: NameServerKind;
+  readonly prepare?: (stage: Stage) => Promise<Additions>;
+}
+
+export interface Scene extends Stage {
   readonly cluster: Cluster;
-  /** For files of the test; removed with the scene. */
-  readonly directory: string;
   /** What `dig` says at the name server: the addresses of NAME. */
   dig(): string[];
   /** What `dig` says of the epoch record of NAME. */
@@ -69,7 +79,9 @@ export async function withSites(
     });
     const key = join(directory, "tsig.key");
     writeFileSync(key, nameServer.key.secret.toString("base64"), { mode: 0o600 });
-    const server = (await options.updateVia?.({ lab, nameServer })) ?? nameServer.address;
+    const nameServerHost = lab.managementAddress(PLACE.nameServer);
+    const stage: Stage = { lab, nameServer, directory, nameServerHost };
+    const { group = {}, route = {} } = (await options.prepare?.(stage)) ?? {};
     cluster = await Cluster.start({
       machines: {
         "w-a": siteMachine(lab, PLACE.a),
@@ -83,18 +95,18 @@ export async function withSites(
             {
               rfc2136: {
                 zone: ZONE,
-                server,
+                server: nameServer.address,
                 key: { name: "pointsman", algorithm: nameServer.key.algorithm, secretFile: key },
                 ttl: "1s",
-                ...options.route,
+                ...route,
               },
             },
           ],
-          ...options.group?.({ lab, directory }),
+          ...group,
         },
       },
     });
-    await body(makeScene({ lab, nameServer, cluster, directory }));
+    await body(makeScene({ ...stage, cluster }));
   } catch (error) {
     if (cluster !== null) process.stderr.write(`${await cluster.tails()}\n`);
     if (nameServer !== null) process.stderr.write(`--- name server\n${nameServer.log().slice(-3000)}\n`);
@@ -112,10 +124,10 @@ export function inside(lab: NetLab, site: number): string[] {
   return ["ip", "netns", "exec", lab.namespace(site)];
 }
 
-function makeScene(parts: Pick<Scene, "lab" | "nameServer" | "cluster" | "directory">): Scene {
+function makeScene(parts: Stage & { readonly cluster: Cluster }): Scene {
   const { lab, nameServer } = parts;
   const prefix = inside(lab, PLACE.nameServer);
-  const asked = `${lab.managementAddress(PLACE.nameServer)}:${nameServer.port}`;
+  const asked = `${parts.nameServerHost}:${nameServer.port}`;
   return {
     ...parts,
     dig: () => digShort(nameServer, NAME, "A", prefix),

@@ -25,6 +25,8 @@ export interface DnsProxy {
   release(): Promise<Buffer[]>;
   /** Sends the answers that were held back to the clients that wait for them, and says how many. */
   deliver(): number;
+  /** Answers held back so far. */
+  readonly heldAnswers: number;
   close(): Promise<void>;
 }
 
@@ -116,6 +118,9 @@ export async function startDnsProxy(host: string, port: number, listenHost = "12
       const answers: Buffer[] = [];
       for (const message of held.splice(0)) answers.push(await sendRaw(host, port, message));
       return answers;
+    },
+    get heldAnswers() {
+      return heldAnswers.length;
     },
     deliver: () => {
       const answers = heldAnswers.splice(0);

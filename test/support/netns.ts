@@ -113,9 +113,9 @@ export class NetLab {
   /** What a site sends to `from` (TCP, `host` and `port`) goes to an address of this process instead; one at a time. */
   redirect(site: number, from: { host: string; port: number }, toPort: number): void {
     const script = [
-      "table ip redirect {}",
-      "delete table ip redirect",
-      "table ip redirect {",
+      "table ip aside {}",
+      "delete table ip aside",
+      "table ip aside {",
       "  chain out {",
       "    type nat hook output priority -100;",
       `    ip daddr ${from.host} tcp dport ${from.port} dnat to ${this.managementHost}:${toPort}`,
