@@ -194,6 +194,7 @@ export class Cluster {
         this.takeReady(host.id);
         moved = true;
       }
+      moved ||= host.appends.length + host.applies.length > 0;
       while (host.appends.length > 0) this.writeOne(host.id);
       while (host.applies.length > 0) this.applyOne(host.id);
     }

@@ -199,3 +199,34 @@ test("a leader never sends more appends than the window holds and resumes when o
   cluster.settle();
   assert.equal(cluster.node(3).status().commit, 11);
 });
+
+test("a late confirmation of 1/2, overwritten by 2/2 and then by 1/2 again, makes nothing durable (the whole ABA race)", () => {
+  const cluster = new Cluster(3);
+  const append = (sender: number, t: number, entries: Entry[], rest: Partial<Message> = {}) => {
+    cluster.node(2).step(from("MsgApp", sender, 2, { term: term(t), entries, ...rest }));
+    cluster.takeReady(2);
+  };
+  append(1, 1, [entry(1, 1), entry(1, 2)]);
+  append(3, 2, [entry(2, 2)], { index: logIndex(1), logTerm: term(1) });
+  append(1, 3, [entry(1, 2), entry(3, 3)], { index: logIndex(1), logTerm: term(1), commit: logIndex(2) });
+  assert.equal(cluster.host(2).appends.length, 3);
+  // The first write is done. The second, of 2/2, is still to come, so 1/2 may yet vanish from the disk.
+  cluster.writeOne(2);
+  cluster.takeReady(2);
+  assert.equal(cluster.host(2).applies.length, 0);
+  cluster.settle(() => false);
+  assert.deepEqual(
+    cluster.host(2).applied.map((e) => `${e.term}/${e.index}`),
+    ["1/1", "1/2"],
+  );
+});
+
+test("a caught-up follower that was reported unreachable is replicated to again in a quiet cluster (etcd #10308)", () => {
+  const cluster = new Cluster(3);
+  cluster.campaign(1);
+  cluster.node(1).reportUnreachable(nodeId(2));
+  assert.equal(cluster.node(1).status().progress[1]?.state, "StateProbe");
+  cluster.tick(1, 1);
+  cluster.settle();
+  assert.equal(cluster.node(1).status().progress[1]?.state, "StateReplicate");
+});
