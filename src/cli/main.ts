@@ -27,6 +27,7 @@ function buildProgram(cli: Cli): Command {
     .description("Failover between datacentres: witnesses agree on which site is primary, and move the name")
     .version(packageVersion())
     .exitOverride()
+    .configureOutput({ writeOut: (text) => cli.out(text.replace(/\n$/, "")) })
     .showHelpAfterError("(pointsman --help, or pointsman VERB --help, says more)")
     .addHelpText("after", exitCodeHelp());
   const user = currentUser(cli);

@@ -321,6 +321,14 @@ describe("watch", () => {
     assert.equal((await watching.done).exit, 0, watching.stderr());
     await until("the subscription ended", () => backend.listeners.size === 0);
   });
+
+  it("ends quietly when the reader of its help goes away", async () => {
+    const helping = start(["--help"]);
+    helping.child.stdout?.destroy();
+    const { exit, stderr } = await helping.done;
+    assert.equal(stderr, "");
+    assert.equal(exit, 0);
+  });
 });
 
 describe("switchover --wait", () => {
