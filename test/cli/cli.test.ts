@@ -369,7 +369,7 @@ describe("switchover --wait", () => {
   it("tells each step once and exits 0 when the plan is done", async () => {
     planAt("running", 2);
     const waiting = start([...ARGS, "-a", address]);
-    await until("it tells the first steps", () => waiting.stdout().includes("fence"), 60_000);
+    await until("it tells the first steps", () => waiting.stdout().includes("drain"), 60_000);
     planAt("done", 7);
     const ended = await waiting.done;
     assert.equal(ended.exit, 0, ended.stderr);
