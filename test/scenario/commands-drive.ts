@@ -1,5 +1,6 @@
 /**
- * Commands that make one member do something: campaign, propose, tick, transfer, forget, report; and read-index, which is our own.
+ * Commands that make one member do something: campaign, propose, tick, transfer, forget, report; and
+ * read-index, which is our own.
  */
 import { logIndex, nodeId, term } from "../../src/core/base/ids.js";
 import { type Entry, message } from "../../src/core/raft/raft.js";

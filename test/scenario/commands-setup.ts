@@ -1,5 +1,6 @@
 /**
- * Commands that make and unmake: add-nodes, log-level, set-randomized-election-timeout; and two of our own, restart and lose-log.
+ * Commands that make and unmake: add-nodes, log-level, set-randomized-election-timeout; and two of our own,
+ * restart and lose-log.
  */
 import { logIndex, nodeId, term } from "../../src/core/base/ids.js";
 import { count, firstNode, value, values } from "./args.js";
@@ -8,7 +9,10 @@ import { type NodeTemplate, ScenarioError, type World } from "./world.js";
 
 const LEVELS = ["debug", "info", "warn", "error", "fatal", "none"];
 
-/** `add-nodes N voters=(…) learners=(…) index=I inflight=… prevote=… checkquorum=… async-storage-writes=… read-only=…`; `max-size-per-msg` is ours. */
+/**
+ * `add-nodes N voters=(…) learners=(…) index=I inflight=… prevote=… checkquorum=… async-storage-writes=…
+ * read-only=…`; `max-size-per-msg` is ours.
+ */
 export function addNodes(world: World, d: Directive): void {
   const index = count(value(d, "index") ?? "0", "index");
   if (index <= 1) throw new ScenarioError("index must be specified as > 1 due to bootstrap");
@@ -57,8 +61,8 @@ export function setRandomizedElectionTimeout(world: World, d: Directive): void {
 }
 
 /**
- * `restart n [acked=I term=T]`: power off and on; writes that were queued are lost. With `acked` and `term` its storage found that log
- * is missing, and what may have been promised before.
+ * `restart n [acked=I term=T]`: power off and on; writes that were queued are lost. With `acked` and `term`
+ * its storage found that log is missing, and what may have been promised before.
  */
 export function restart(world: World, d: Directive): void {
   const acked = value(d, "acked");
@@ -69,7 +73,10 @@ export function restart(world: World, d: Directive): void {
   world.restart(world.host(firstNode(d)), recovering);
 }
 
-/** `lose-log n last=I`: the store of n falls back to when I was its last entry, commit index included; its term and vote are mirrored. */
+/**
+ * `lose-log n last=I`: the store of n falls back to when I was its last entry, commit index included; its
+ * term and vote are mirrored.
+ */
 export function loseLog(world: World, d: Directive): void {
   const { disk } = world.host(firstNode(d));
   const last = count(value(d, "last"), "last");

@@ -1,5 +1,6 @@
 /**
- * Commands that print: raft-log (what is durable), raft-state, status (a leader's view of the others); and recovery, which is our own.
+ * Commands that print: raft-log (what is durable), raft-state, status (a leader's view of the others); and
+ * recovery, which is our own.
  */
 import { firstNode } from "./args.js";
 import type { Directive } from "./datadriven.js";

@@ -1,5 +1,6 @@
 /**
- * Commands that let work happen: process-ready, process-append-thread, process-apply-thread, deliver-msgs, stabilize.
+ * Commands that let work happen: process-ready, process-append-thread, process-apply-thread, deliver-msgs,
+ * stabilize.
  */
 import { LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, type Message } from "../../src/core/raft/raft.js";
 import { count, nodeIds, value, values, words } from "./args.js";
@@ -82,7 +83,10 @@ function respond(world: World, m: Message): void {
   world.messages.push(...m.responses);
 }
 
-/** `deliver-msgs [n…] [drop=(…)] [type=MsgX]`: delivers what waits for some nodes and drops what waits for others. */
+/**
+ * `deliver-msgs [n…] [drop=(…)] [type=MsgX]`: delivers what waits for some nodes and drops what waits for
+ * others.
+ */
 export function deliverMsgs(world: World, d: Directive): void {
   const type = value(d, "type");
   const to = words(d).map((word) => count(word, "node"));

@@ -1,9 +1,10 @@
 /**
  * Judging whether two outputs of one step mean the same.
  *
- * What any correct Raft with these options must agree on is compared exactly: roles, terms, hard states, entries and committed entries of each
- * node, durable logs, refusals; and messages, with all their fields, as a multiset. A leader's private bookkeeping (`status`), how
- * work is batched into Readys, and MustSync are compared too but reported apart. Prose for people (INFO, DEBUG, …) is ignored.
+ * What any correct Raft with these options must agree on is compared exactly: roles, terms, hard states,
+ * entries and committed entries of each node, durable logs, refusals; and messages, with all their fields,
+ * as a multiset. A leader's private bookkeeping (`status`), how work is batched into Readys, and MustSync
+ * are compared too but reported apart. Prose for people (INFO, DEBUG, …) is ignored.
  */
 
 export type Agreement =
@@ -16,7 +17,10 @@ export type Agreement =
 const PROSE = /^(DEBUG|INFO|WARN|ERROR|FATAL) /;
 const TITLES = ["Entries:", "CommittedEntries:", "Messages:", "Processing:", "Responses:"];
 
-/** Joins lines that belong together: an open bracket outside quotes goes on, and a snapshot belongs to the message before it. */
+/**
+ * Joins lines that belong together: an open bracket outside quotes goes on, and a snapshot belongs to the
+ * message before it.
+ */
 function fold(output: string): readonly string[] {
   const lines: string[] = [];
   let depth = 0;
@@ -32,7 +36,10 @@ function fold(output: string): readonly string[] {
   return lines;
 }
 
-/** The parts of an output, each as a list of lines under a key; `ordered` parts compare as lists, `bags` as multisets. */
+/**
+ * The parts of an output, each as a list of lines under a key; `ordered` parts compare as lists, `bags` as
+ * multisets.
+ */
 interface Parts {
   readonly ordered: Map<string, string[]>;
   readonly bags: Map<string, string[]>;

@@ -1,9 +1,10 @@
 /**
  * Reads and rewrites files of the "datadriven" grammar, in which scenarios are written.
  *
- * A directive is a line `cmd word key=value key=(v1, v2)`, which a `\` at its end continues, then optional lines of input, then `----`, then
- * the expected output up to an empty line. Output that holds empty lines itself is fenced: it stands between two pairs of `----`. Lines
- * that begin with `#` between directives are comments. `rewrite` puts other outputs in place and leaves all else as it is.
+ * A directive is a line `cmd word key=value key=(v1, v2)`, which a `\` at its end continues, then optional
+ * lines of input, then `----`, then the expected output up to an empty line. Output that holds empty lines
+ * itself is fenced: it stands between two pairs of `----`. Lines that begin with `#` between directives are
+ * comments. `rewrite` puts other outputs in place and leaves all else as it is.
  */
 
 /** One word or `key=…` of a directive; `values` is empty for a bare word. */

@@ -1,8 +1,9 @@
 /**
- * `npm run scenarios -- DIR|FILE…`: runs scenario files (our own when none are named) and says where the core agrees with them.
+ * `npm run scenarios -- DIR|FILE…`: runs scenario files (our own when none are named) and says where the
+ * core agrees with them.
  *
- * Each file gets one line; each step that differs is shown with both outputs. The last line is `N passed, N failed, N skipped`, and the exit
- * code is 1 when a file failed, 2 when one could not be read.
+ * Each file gets one line; each step that differs is shown with both outputs. The last line is `N passed, N
+ * failed, N skipped`, and the exit code is 1 when a file failed, 2 when one could not be read.
  */
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join, relative } from "node:path";

@@ -1,7 +1,9 @@
 /**
- * The interpreter of quorum files: `committed` and `vote`, for a majority (`cfg=`) or a joint configuration (`cfgj=` given, `zero` for empty).
+ * The interpreter of quorum files: `committed` and `vote`, for a majority (`cfg=`) or a joint configuration
+ * (`cfgj=` given, `zero` for empty).
  *
- * Each result is also computed in other ways (joined with nothing, with itself, halves swapped); one that differs is printed and thus seen.
+ * Each result is also computed in other ways (joined with nothing, with itself, halves swapped); one that
+ * differs is printed and thus seen.
  */
 import { type LogIndex, logIndex, type NodeId, nodeId } from "../../src/core/base/ids.js";
 import {

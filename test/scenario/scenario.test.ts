@@ -1,5 +1,6 @@
 /**
- * Replays our own scenario files. `UPDATE=1 npm test -- scenario` rewrites what they expect; the diff is then the review.
+ * Replays our own scenario files. `UPDATE=1 npm test -- scenario` rewrites what they expect; the diff is
+ * then the review.
  */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";

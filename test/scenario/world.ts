@@ -1,5 +1,6 @@
 /**
- * The world of a scenario: members, their disks and storage queues, and the messages under way. Commands move it; it never moves itself.
+ * The world of a scenario: members, their disks and storage queues, and the messages under way. Commands
+ * move it; it never moves itself.
  */
 import { assert } from "../../src/core/base/assert.js";
 import { logIndex, type NodeId, nodeId, term } from "../../src/core/base/ids.js";

@@ -1,7 +1,8 @@
 /**
  * What a member is made of: its settings, and what its storage restored.
  *
- * Checked once, by assertion: a wrong setting here is a bug of the caller, since the operator's configuration was checked at the border.
+ * Checked once, by assertion: a wrong setting here is a bug of the caller, since the operator's
+ * configuration was checked at the border.
  */
 import { assert } from "../base/assert.js";
 import type { LogIndex } from "../base/ids.js";
@@ -15,7 +16,10 @@ export interface RaftStorageState {
   readonly hardState: HardState;
   /** The durable log after `base`, without a gap. */
   readonly entries: readonly Entry[];
-  /** The place of the last entry that the log no longer holds; absent for a full log. A snapshot will stand for what is before. */
+  /**
+   * The place of the last entry that the log no longer holds; absent for a full log. A snapshot will stand
+   * for what is before.
+   */
   readonly base?: EntryId;
   /** What the state machine has applied already; it will not be handed out again. */
   readonly applied: LogIndex;
@@ -27,14 +31,19 @@ export interface RaftConfig {
   /** The configuration at bootstrap. */
   readonly voters: readonly NodeId[];
   readonly learners?: readonly NodeId[];
-  /** Unit: ticks. A follower campaigns after [electionTick, 2 * electionTick - 1] of silence, drawn anew each time. */
+  /**
+   * Unit: ticks. A follower campaigns after [electionTick, 2 * electionTick - 1] of silence, drawn anew
+   * each time.
+   */
   readonly electionTick: number;
   /** Unit: ticks; less than `electionTick`. */
   readonly heartbeatTick: number;
   readonly preVote: boolean;
   readonly checkQuorum: boolean;
   readonly asyncStorageWrites: boolean;
-  /** Seeds the election timeouts, together with `id`: equal seeds on all members do not draw equal timeouts. */
+  /**
+   * Seeds the election timeouts, together with `id`: equal seeds on all members do not draw equal timeouts.
+   */
   readonly seed: number;
   /** Unit: bytes of entries in one append. */
   readonly maxSizePerMsg: number;

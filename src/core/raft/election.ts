@@ -1,8 +1,10 @@
 /**
- * Standing for election and voting (paper, section 5.2 and 5.4.1; pre-vote and stickiness: dissertation, sections 9.6 and 4.2.3).
+ * Standing for election and voting (paper, section 5.2 and 5.4.1; pre-vote and stickiness: dissertation,
+ * sections 9.6 and 4.2.3).
  *
- * With pre-vote a member first asks whether it would win, in the name of the next term, and changes nothing; a member that was cut off thus
- * cannot raise the term on its return. A vote is a promise: the answer leaves only after it is durable, and so does a candidate's vote for itself.
+ * With pre-vote a member first asks whether it would win, in the name of the next term, and changes
+ * nothing; a member that was cut off thus cannot raise the term on its return. A vote is a promise: the
+ * answer leaves only after it is durable, and so does a candidate's vote for itself.
  */
 import { NO_NODE, type Term } from "../base/ids.js";
 import type { Member } from "./member.js";
@@ -12,7 +14,9 @@ import type { Message } from "./types.js";
 /** Why a campaign: an election timeout asks first, a transfer by the leader does not need to. */
 export type CampaignKind = "pre-election" | "election" | "transfer";
 
-/** The election timer ran out, or somebody asked for a campaign. Ignored by those that lead or may not lead. */
+/**
+ * The election timer ran out, or somebody asked for a campaign. Ignored by those that lead or may not lead.
+ */
 export function hup(r: Member, kind: CampaignKind): void {
   if (r.state === "StateLeader" || !r.promotable) return;
   campaign(r, kind);
@@ -42,8 +46,9 @@ export function campaign(r: Member, kind: CampaignKind): void {
 }
 
 /**
- * True when a vote request must not even be looked at: this member has heard from a leader within the election timeout (or is one), and the
- * request does not come on that leader's behalf. Its term is not adopted either, else a returning member could depose a good leader.
+ * True when a vote request must not even be looked at: this member has heard from a leader within the
+ * election timeout (or is one), and the request does not come on that leader's behalf. Its term is not
+ * adopted either, else a returning member could depose a good leader.
  */
 export function isSticky(r: Member, m: Message): boolean {
   if (m.type !== "MsgVote" && m.type !== "MsgPreVote") return false;

@@ -1,8 +1,9 @@
 /**
  * The sliding window of appends that a leader has sent to one peer and not yet seen acknowledged.
  *
- * Pipelining is optimistic; this is its bound. An acknowledgement of an index frees every append up to it. The window
- * belongs to one spell of replication: leaving that state empties it (forgetting that stalled followers for ever, etcd e419ba5).
+ * Pipelining is optimistic; this is its bound. An acknowledgement of an index frees every append up to it.
+ * The window belongs to one spell of replication: leaving that state empties it (forgetting that stalled
+ * followers for ever, etcd e419ba5).
  */
 import type { LogIndex } from "../base/ids.js";
 

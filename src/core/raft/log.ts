@@ -1,12 +1,14 @@
 /**
- * The log: a stable part that storage confirmed, an unstable end, and the three cursors applied <= applying <= committed.
+ * The log: a stable part that storage confirmed, an unstable end, and the three cursors applied <= applying
+ * <= committed.
  *
- * There are no snapshots yet, so the whole log is in memory; `base` is the place of the last entry that it no longer holds (index 0 and
- * term 0 for a full log), which is all that the log will need to know of a snapshot. A term outside [base, last] is unknown, never 0: reading
- * it as 0 let a follower "match" a compacted index (etcd 76f1249).
+ * There are no snapshots yet, so the whole log is in memory; `base` is the place of the last entry that it
+ * no longer holds (index 0 and term 0 for a full log), which is all that the log will need to know of a
+ * snapshot. A term outside [base, last] is unknown, never 0: reading it as 0 let a follower "match" a
+ * compacted index (etcd 76f1249).
  *
- * Invariants: base <= applied <= applying <= committed <= last; `committed` never decreases and nothing at or below it is
- * overwritten; terms never decrease along the log.
+ * Invariants: base <= applied <= applying <= committed <= last; `committed` never decreases and nothing at
+ * or below it is overwritten; terms never decrease along the log.
  */
 import { assert } from "../base/assert.js";
 import { type LogIndex, logIndex, type Term } from "../base/ids.js";
@@ -107,7 +109,10 @@ export class RaftLog {
     return this.term(id.index) === id.term;
   }
 
-  /** True when a log that ends at `id` is at least as complete as this one (paper, section 5.4.1: by term, then by index). */
+  /**
+   * True when a log that ends at `id` is at least as complete as this one (paper, section 5.4.1: by term,
+   * then by index).
+   */
   isUpToDate(id: EntryId): boolean {
     const last = this.last();
     return id.term > last.term || (id.term === last.term && id.index >= last.index);
@@ -143,9 +148,9 @@ export class RaftLog {
   }
 
   /**
-   * A leader's append (paper, figure 2, AppendEntries steps 2 to 5). Only a conflicting entry truncates: a late or short append
-   * must not remove what was already acknowledged (willemt #37). `commit` counts up to the last entry of this append only,
-   * because what follows it in our log is not verified (etcd b927fa8).
+   * A leader's append (paper, figure 2, AppendEntries steps 2 to 5). Only a conflicting entry truncates: a
+   * late or short append must not remove what was already acknowledged (willemt #37). `commit` counts up to
+   * the last entry of this append only, because what follows it in our log is not verified (etcd b927fa8).
    */
   maybeAppend(previous: EntryId, entries: readonly Entry[], commit: LogIndex): AppendResult {
     if (!this.matches(previous)) return { kind: "mismatch" };
@@ -161,8 +166,9 @@ export class RaftLog {
   }
 
   /**
-   * The largest index at or below `index` whose term is at most `term`, with its term (0 when unknown): where a log whose entry after
-   * that has `term` can agree with ours at best. It lets both sides skip a whole term at a time.
+   * The largest index at or below `index` whose term is at most `term`, with its term (0 when unknown):
+   * where a log whose entry after that has `term` can agree with ours at best. It lets both sides skip a
+   * whole term at a time.
    */
   findConflictByTerm(index: LogIndex, term: Term): EntryId {
     for (let i = index; i > 0; i = logIndex(i - 1)) {
@@ -200,7 +206,8 @@ export class RaftLog {
   }
 
   #maxAppliable(allowUnstable: boolean): LogIndex {
-    // An entry may be applied before it is durable here only where the caller persists before it applies, in one Ready.
+    // An entry may be applied before it is durable here only where the caller persists before it applies,
+    // in one Ready.
     return allowUnstable ? this.#committed : logIndex(Math.min(this.#committed, this.#unstable.offset - 1));
   }
 
@@ -215,7 +222,10 @@ export class RaftLog {
     return this.slice(logIndex(this.#applying + 1), this.#maxAppliable(allowUnstable), room);
   }
 
-  /** `entries` (from `nextCommitted`) have been handed out; pauses when the bound is reached or cut them short. */
+  /**
+   * `entries` (from `nextCommitted`) have been handed out; pauses when the bound is reached or cut them
+   * short.
+   */
   acceptApplying(entries: readonly Entry[], allowUnstable: boolean): void {
     const last = entries.at(-1);
     if (last === undefined) return;

@@ -1,12 +1,13 @@
 /**
  * One member's whole mutable state, its roles, and the outbox.
  *
- * Everything that changes lives here and in the log, tracker and read queue that hang from it; what happens on which message is in `step.ts`
- * and the files that it calls. Two outboxes carry the order on which safety rests: `messages` may leave at once, `messagesAfterAppend`
- * only when everything written so far is durable, because they promise it (votes and acknowledgements; paper, section 5.1).
+ * Everything that changes lives here and in the log, tracker and read queue that hang from it; what happens
+ * on which message is in `step.ts` and the files that it calls. Two outboxes carry the order on which
+ * safety rests: `messages` may leave at once, `messagesAfterAppend` only when everything written so far is
+ * durable, because they promise it (votes and acknowledgements; paper, section 5.1).
  *
- * Invariants, asserted after each input, in production too: term, commit and applied never decrease; one vote per term; applied <= commit <=
- * last; match < next; a recovering member is a follower.
+ * Invariants, asserted after each input, in production too: term, commit and applied never decrease; one
+ * vote per term; applied <= commit <= last; match < next; a recovering member is a follower.
  */
 import { assert } from "../base/assert.js";
 import { type LogIndex, logIndex, NO_NODE, type NodeId, type Term } from "../base/ids.js";
@@ -98,7 +99,8 @@ export class Member {
     assert(
       this.recovering !== null || hardState.commit <= lastIndex,
       () =>
-        `restored commit ${hardState.commit} is past the last entry ${lastIndex}: the log lost its end and storage did not say so`,
+        `restored commit ${hardState.commit} is past the last entry ${lastIndex}: ` +
+        "the log lost its end and storage did not say so",
     );
     assert(
       (entries.at(-1)?.term ?? 0) <= this.term,
@@ -119,7 +121,8 @@ export class Member {
   // ---- What is durable, what is shown.
 
   hardState(): HardState {
-    // While recovering, the stored commit index is not believed but not unlearnt either: on disk it never decreases.
+    // While recovering, the stored commit index is not believed but not unlearnt either: on disk it never
+    // decreases.
     const commit = logIndex(Math.max(this.log.committed, this.recovering === null ? 0 : this.#storedCommit));
     return { term: this.term, vote: this.vote, commit };
   }
@@ -151,7 +154,10 @@ export class Member {
     this.state = "StateCandidate";
   }
 
-  /** The caller appends the empty entry of the new term, without which nothing of older terms can be committed. */
+  /**
+   * The caller appends the empty entry of the new term, without which nothing of older terms can be
+   * committed.
+   */
   becomeLeader(): void {
     assert(this.state === "StateCandidate", () => `${this.state} cannot become leader`);
     this.#reset(this.term);
@@ -190,7 +196,10 @@ export class Member {
 
   // ---- Outbox.
 
-  /** Queues a message. Votes carry their own term; proposals and reads carry none, so that they may be passed on. */
+  /**
+   * Queues a message. Votes carry their own term; proposals and reads carry none, so that they may be
+   * passed on.
+   */
   send(outgoing: Outgoing): void {
     const termless = outgoing.type === "MsgProp" || outgoing.type === "MsgReadIndex";
     const queued = message({
@@ -216,8 +225,9 @@ export class Member {
   // ---- The leader's own log.
 
   /**
-   * Appends proposals to the leader's log; false when the bound on what is uncommitted refuses them. The leader counts its own copy like
-   * any other, when it is durable: the acknowledgement to itself waits behind the write (etcd #14370 counted it at once).
+   * Appends proposals to the leader's log; false when the bound on what is uncommitted refuses them. The
+   * leader counts its own copy like any other, when it is durable: the acknowledgement to itself waits
+   * behind the write (etcd #14370 counted it at once).
    */
   appendEntries(proposals: readonly Pick<Entry, "type" | "data">[]): boolean {
     const { lastIndex } = this.log;
@@ -226,7 +236,8 @@ export class Member {
     );
     const bytes = payloadsSize(entries);
     const limit = this.settings.maxUncommittedSize;
-    // One proposal of any size is let through when nothing else waits, and empty ones always: a new leader's first entry must not fail.
+    // One proposal of any size is let through when nothing else waits, and empty ones always: a new
+    // leader's first entry must not fail.
     if (this.uncommittedBytes > 0 && bytes > 0 && this.uncommittedBytes + bytes > limit) return false;
     this.uncommittedBytes += bytes;
     this.log.append(entries);
@@ -234,14 +245,20 @@ export class Member {
     return true;
   }
 
-  /** True once an entry of this term is committed: only then does the leader know what is committed (paper, section 8). */
+  /**
+   * True once an entry of this term is committed: only then does the leader know what is committed (paper,
+   * section 8).
+   */
   get committedInTerm(): boolean {
     return this.log.term(this.log.committed) === this.term;
   }
 
   // ---- Trouble.
 
-  /** Notes a message that no correct member of this cluster could have sent. It is dropped; the operator sees it in the status. */
+  /**
+   * Notes a message that no correct member of this cluster could have sent. It is dropped; the operator
+   * sees it in the status.
+   */
   noteAnomaly(what: string): void {
     this.anomalyCount++;
     this.lastAnomaly = what;
@@ -271,7 +288,7 @@ export class Member {
     assert(
       applied <= applying && applying <= committed && committed <= lastIndex,
       () =>
-        `cursors out of order: applied ${applied}, applying ${applying}, commit ${committed}, last ${lastIndex}`,
+        `cursors out of order: ${applied} applied, ${applying} applying, ${committed} commit, ${lastIndex} last`,
     );
     assert(this.recovering === null || this.state === "StateFollower", "a recovering member must follow");
     if (this.state === "StateLeader") this.#checkProgress(lastIndex);

@@ -1,9 +1,10 @@
 /**
  * Making, measuring and judging messages.
  *
- * `malformed` is the border guard of the room: the core promises never to throw on what comes over the network, so whatever the
- * rest of the room takes for granted (integers in range, entries in sequence, terms that only grow) is checked here, once.
- * Sizes count as etcd counts them (the protobuf encoding of raftpb.Entry), so that limits mean the same in both.
+ * `malformed` is the border guard of the room: the core promises never to throw on what comes over the
+ * network, so whatever the rest of the room takes for granted (integers in range, entries in sequence,
+ * terms that only grow) is checked here, once. Sizes count as etcd counts them (the protobuf encoding of
+ * raftpb.Entry), so that limits mean the same in both.
  */
 import { isCount, type LogIndex, logIndex, NO_NODE, type NodeId, type Term, term } from "../base/ids.js";
 import {
@@ -20,7 +21,10 @@ export const NO_BYTES = new Uint8Array(0);
 const NO_ENTRIES: readonly Entry[] = [];
 const NO_MESSAGES: readonly Message[] = [];
 
-/** The mark in a vote request's `context` of a campaign that its leader asked for; it overrides leader stickiness. */
+/**
+ * The mark in a vote request's `context` of a campaign that its leader asked for; it overrides leader
+ * stickiness.
+ */
 export const CAMPAIGN_TRANSFER = "CampaignTransfer";
 const CAMPAIGN_TRANSFER_BYTES = Uint8Array.from(CAMPAIGN_TRANSFER, (ch) => ch.charCodeAt(0));
 
@@ -85,7 +89,10 @@ const TERMED: ReadonlySet<MessageType> = new Set([
   "MsgTimeoutNow",
 ]);
 
-/** One election each millisecond takes 8,900 years to get here; a foreign number past it must not wedge the term. */
+/**
+ * One election each millisecond takes 8,900 years to get here; a foreign number past it must not wedge the
+ * term.
+ */
 const MAX_TERM = 2 ** 48;
 
 /** True for answers, which only a known peer may give. */
@@ -109,15 +116,18 @@ export function isToSelf(type: MessageType): boolean {
   return TO_SELF.has(type);
 }
 
-/** True for a storage message that does not come from this member's own storage (an order is never for us to take). */
+/**
+ * True for a storage message that does not come from this member's own storage (an order is never for us to
+ * take).
+ */
 export function isStrayStorageMessage(m: Message): boolean {
   if (STORAGE_ORDERS.has(m.type)) return true;
   return STORAGE_RESPONSES.has(m.type) !== isLocalTarget(m.from);
 }
 
 /**
- * Says why no correct member could have sent this message, or null.
- * Proposals carry entries without term and index; everything else that carries entries carries a run of the log.
+ * Says why no correct member could have sent this message, or null. Proposals carry entries without term
+ * and index; everything else that carries entries carries a run of the log.
  */
 export function malformed(m: Message): string | null {
   const counts = [m.from, m.to, m.term, m.logTerm, m.index, m.commit, m.vote, m.rejectHint];
@@ -139,7 +149,7 @@ function malformedRun(m: Message): string | null {
     if (entry.index !== index + 1 || !isCount(entry.index))
       return `MsgApp from ${m.from}: entry ${entry.index} after ${index}`;
     if (!isCount(entry.term) || entry.term === 0 || entry.term < last || entry.term > m.term)
-      return `MsgApp from ${m.from} at term ${m.term}: entry ${entry.index} has term ${entry.term} after term ${last}`;
+      return `MsgApp from ${m.from}: entry ${entry.index} has term ${entry.term}, not in [${last}, ${m.term}]`;
     index = entry.index;
     last = entry.term;
   }
@@ -153,7 +163,9 @@ function varintSize(value: number): number {
   return size;
 }
 
-/** Unit: bytes of `entry` as encoded by etcd's raftpb (type, term and index always, data when there is any). */
+/**
+ * Unit: bytes of `entry` as encoded by etcd's raftpb (type, term and index always, data when there is any).
+ */
 export function entrySize(entry: Entry): number {
   const { length } = entry.data;
   const data = length === 0 ? 0 : 1 + varintSize(length) + length;

@@ -1,9 +1,10 @@
 /**
  * What a leader knows about one member's log, and how it feeds it.
  *
- * Probe: the place where the logs part is unknown; one append at a time, until one is acknowledged. Replicate: it is known; appends are
- * pipelined and `next` runs ahead of `match`, within the inflight window. Snapshot (the next issue): the peer needs what the log
- * no longer holds. Transitions follow etcd's tracker.
+ * Probe: the place where the logs part is unknown; one append at a time, until one is acknowledged.
+ * Replicate: it is known; appends are pipelined and `next` runs ahead of `match`, within the inflight
+ * window. Snapshot (the next issue): the peer needs what the log no longer holds. Transitions follow etcd's
+ * tracker.
  *
  * Invariants: match < next. `match` only grows within a leadership, but for one case, `believeLoss`.
  */
@@ -81,7 +82,10 @@ export class Progress {
     }
   }
 
-  /** True when sending commit index `index` could move the peer's: it is news, and it was not already sent up to the end of its log. */
+  /**
+   * True when sending commit index `index` could move the peer's: it is news, and it was not already sent
+   * up to the end of its log.
+   */
   canBumpCommit(index: LogIndex): boolean {
     return index > this.sentCommit && this.sentCommit < this.next - 1;
   }
@@ -96,8 +100,9 @@ export class Progress {
   }
 
   /**
-   * A rejection of the append after `rejected`; `hint` is the last index that may still agree. False when it is late.
-   * While replicating, anything above `match` is a gap in the pipeline; while probing, only the answer to the current probe counts.
+   * A rejection of the append after `rejected`; `hint` is the last index that may still agree. False when
+   * it is late. While replicating, anything above `match` is a gap in the pipeline; while probing, only the
+   * answer to the current probe counts.
    */
   maybeDecrease(rejected: LogIndex, hint: LogIndex): boolean {
     if (this.state === "StateReplicate") {
@@ -112,12 +117,14 @@ export class Progress {
   }
 
   /**
-   * The peer lost durable log and says so (`recovering`): forget what it acknowledged and probe again after `hint`.
+   * The peer lost durable log and says so (`recovering`): forget what it acknowledged and probe again after
+   * `hint`.
    *
-   * `match` goes to 0, not to the hint: what is left of its log may be an older state, with entries that were overwritten since, so
-   * nothing of it is known to agree before it answers a probe. Why this cannot undo a commit: the commit index itself stays (it never
-   * decreases), only what is counted from now on shrinks. Entries already committed with this peer's lost copy are safe because
-   * the peer gives no vote until it holds them again; `recovery.ts` has the argument.
+   * `match` goes to 0, not to the hint: what is left of its log may be an older state, with entries that
+   * were overwritten since, so nothing of it is known to agree before it answers a probe. Why this cannot
+   * undo a commit: the commit index itself stays (it never decreases), only what is counted from now on
+   * shrinks. Entries already committed with this peer's lost copy are safe because the peer gives no vote
+   * until it holds them again; `recovery.ts` has the argument.
    */
   believeLoss(hint: LogIndex): void {
     this.#reset("StateProbe");

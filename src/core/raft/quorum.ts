@@ -1,14 +1,19 @@
 /**
- * Quorum arithmetic, for a majority and for a joint configuration (paper, section 6; dissertation, section 4.3).
+ * Quorum arithmetic, for a majority and for a joint configuration (paper, section 6; dissertation, section
+ * 4.3).
  *
- * A joint configuration has two halves, and whatever is decided is decided by a majority of each; a plain one has an empty second
- * half. The empty majority agrees to everything, so that it is the neutral element of joining. Kept apart from all state, and as plain
- * as can be: off-by-one errors in this arithmetic have cost others their data (hashicorp 163a55f, openraft #1802), therefore the index is
- * found by sorting a fresh array each time, never by an incremental scan.
+ * A joint configuration has two halves, and whatever is decided is decided by a majority of each; a plain
+ * one has an empty second half. The empty majority agrees to everything, so that it is the neutral element
+ * of joining. Kept apart from all state, and as plain as can be: off-by-one errors in this arithmetic have
+ * cost others their data (hashicorp 163a55f, openraft #1802), therefore the index is found by sorting a
+ * fresh array each time, never by an incremental scan.
  */
 import type { LogIndex, NodeId } from "../base/ids.js";
 
-/** Who decides: a majority of `incoming` and, while a change is under way, of `outgoing` too (empty otherwise). Each sorted by id. */
+/**
+ * Who decides: a majority of `incoming` and, while a change is under way, of `outgoing` too (empty
+ * otherwise). Each sorted by id.
+ */
 export interface JointConfig {
   readonly incoming: readonly NodeId[];
   readonly outgoing: readonly NodeId[];

@@ -1,11 +1,14 @@
 /**
- * The door of the consensus room: Raft (Ongaro and Ousterhout 2014; Ongaro's dissertation) over opaque bytes, in the shape of etcd's RawNode.
+ * The door of the consensus room: Raft (Ongaro and Ousterhout 2014; Ongaro's dissertation) over opaque
+ * bytes, in the shape of etcd's RawNode.
  *
- * Synchronous and pure: ticks and messages in, `Ready` out, no I/O, no clock, no promise. The caller writes what `Ready` says, sends what it
- * says, applies what it says, and in that order; with asynchronous storage writes the order is data (types.ts), and several writes
- * may be under way while the leader already sends its appends. Equal seeds and inputs give equal outputs.
+ * Synchronous and pure: ticks and messages in, `Ready` out, no I/O, no clock, no promise. The caller writes
+ * what `Ready` says, sends what it says, applies what it says, and in that order; with asynchronous storage
+ * writes the order is data (types.ts), and several writes may be under way while the leader already sends
+ * its appends. Equal seeds and inputs give equal outputs.
  *
- * Not here yet, with their places kept: snapshots (`base` of the log, StateSnapshot) and changes of the membership (joint quorums, learners).
+ * Not here yet, with their places kept: snapshots (`base` of the log, StateSnapshot) and changes of the
+ * membership (joint quorums, learners).
  */
 
 import { assert } from "../base/assert.js";
@@ -40,7 +43,10 @@ export type {
 } from "./types.js";
 export { LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, message };
 
-/** What became of a proposal. Accepted is not committed: it may still be overwritten by another leader's entry. */
+/**
+ * What became of a proposal. Accepted is not committed: it may still be overwritten by another leader's
+ * entry.
+ */
 export type ProposeResult =
   | { readonly kind: "accepted"; readonly index: LogIndex; readonly term: Term }
   | {
@@ -71,7 +77,10 @@ export class RawNode {
     this.#member.check();
   }
 
-  /** A message from a peer, or from this member's own storage. Never throws on stale, doubled, foreign or malformed ones. */
+  /**
+   * A message from a peer, or from this member's own storage. Never throws on stale, doubled, foreign or
+   * malformed ones.
+   */
   step(m: Message): StepOutcome {
     const outcome = step(this.#member, m);
     this.#member.check();
@@ -100,15 +109,19 @@ export class RawNode {
   }
 
   /**
-   * Asks from which applied index on the state may be read for `context` (copied). The answer is a `ReadState` of a later Ready; there is none
-   * when there is no leader or it changes, so the caller keeps a timeout and asks again.
+   * Asks from which applied index on the state may be read for `context` (copied). The answer is a
+   * `ReadState` of a later Ready; there is none when there is no leader or it changes, so the caller keeps
+   * a timeout and asks again.
    */
   readIndex(context: Uint8Array): void {
     const { id } = this.#member;
     this.step(message({ type: "MsgReadIndex", from: id, to: id, context: context.slice() }));
   }
 
-  /** Asks the leader (this member, or the one that it follows) to hand over to `to`. May fail in silence; see `status().leadTransferee`. */
+  /**
+   * Asks the leader (this member, or the one that it follows) to hand over to `to`. May fail in silence;
+   * see `status().leadTransferee`.
+   */
   transferLeader(to: NodeId): void {
     this.step(message({ type: "MsgTransferLeader", from: to, to: this.#member.id }));
   }
@@ -132,7 +145,10 @@ export class RawNode {
     return hasReady(this.#member, this.#shown);
   }
 
-  /** Takes out all work that waits. Without asynchronous storage writes, `advance` must follow before the next call. */
+  /**
+   * Takes out all work that waits. Without asynchronous storage writes, `advance` must follow before the
+   * next call.
+   */
   ready(): Ready {
     const ready = buildReady(this.#member, this.#shown);
     acceptReady(this.#member, this.#shown, ready);
@@ -149,12 +165,18 @@ export class RawNode {
     this.#member.check();
   }
 
-  /** Sets the current election timeout, in ticks, until it is next drawn; for scenarios, which want to say who campaigns first. */
+  /**
+   * Sets the current election timeout, in ticks, until it is next drawn; for scenarios, which want to say
+   * who campaigns first.
+   */
   setRandomizedElectionTimeout(ticks: number): void {
     this.#member.setRandomizedElectionTimeout(ticks);
   }
 
-  /** The log from `index` on, as this member sees it, durable or not: for checks and inspection. Empty past the end. */
+  /**
+   * The log from `index` on, as this member sees it, durable or not: for checks and inspection. Empty past
+   * the end.
+   */
   entriesFrom(index: LogIndex): readonly Entry[] {
     const { log } = this.#member;
     const from = index < log.firstIndex ? log.firstIndex : index;

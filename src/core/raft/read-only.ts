@@ -1,11 +1,12 @@
 /**
  * Linearizable reads without a log write (dissertation, section 6.4; ReadIndex).
  *
- * A read may be answered at the commit index of its arrival as soon as a quorum has confirmed, after its arrival, that the leader still
- * leads. Confirmation rides on heartbeats: each read gets the next number, each heartbeat carries the highest number given so far, each
- * answer echoes it. An echo of n was caused by a heartbeat sent after read n arrived, so it confirms every read up to n. Numbers are the
- * leader's own and never repeat within its term: keyed by the caller's context instead, a retried read was confirmed by the answer
- * to an older heartbeat (etcd-io/raft #397).
+ * A read may be answered at the commit index of its arrival as soon as a quorum has confirmed, after its
+ * arrival, that the leader still leads. Confirmation rides on heartbeats: each read gets the next number,
+ * each heartbeat carries the highest number given so far, each answer echoes it. An echo of n was caused by
+ * a heartbeat sent after read n arrived, so it confirms every read up to n. Numbers are the leader's own
+ * and never repeat within its term: keyed by the caller's context instead, a retried read was confirmed by
+ * the answer to an older heartbeat (etcd-io/raft #397).
  */
 import { type LogIndex, logIndex, type NodeId } from "../base/ids.js";
 import { type JointConfig, jointCommitted } from "./quorum.js";
@@ -47,7 +48,10 @@ export class ReadOnly {
     return context;
   }
 
-  /** `from` echoed `context`; returns the reads that a quorum has now confirmed. Foreign contexts confirm nothing. */
+  /**
+   * `from` echoed `context`; returns the reads that a quorum has now confirmed. Foreign contexts confirm
+   * nothing.
+   */
   onEcho(from: NodeId, context: Uint8Array, config: JointConfig): readonly PendingRead[] {
     if (context.length !== 8) return [];
     const view = new DataView(context.buffer, context.byteOffset, 8);

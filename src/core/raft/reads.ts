@@ -1,7 +1,8 @@
 /**
  * The leader's and the followers' side of ReadIndex (`read-only.ts` has the argument).
  *
- * A new leader knows what is committed only after an entry of its own term is: reads that come earlier wait for that (etcd #7331).
+ * A new leader knows what is committed only after an entry of its own term is: reads that come earlier wait
+ * for that (etcd #7331).
  */
 import { NO_NODE } from "../base/ids.js";
 import type { Member } from "./member.js";
@@ -40,7 +41,10 @@ export function answerRead(r: Member, read: PendingRead): void {
   else r.send({ type: "MsgReadIndexResp", to: read.from, index, context });
 }
 
-/** A read at a follower: the leader must answer it; without one it is dropped and the caller's timeout speaks. */
+/**
+ * A read at a follower: the leader must answer it; without one it is dropped and the caller's timeout
+ * speaks.
+ */
 export function forwardRead(r: Member, m: Message): void {
   if (r.lead === NO_NODE) return;
   r.send({ type: "MsgReadIndex", from: m.from, to: r.lead, context: m.context });

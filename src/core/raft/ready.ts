@@ -1,9 +1,10 @@
 /**
  * Gathering a Ready, and the two ways in which its storage work is ordered.
  *
- * Synchronous: the caller persists, then sends everything, then applies, then calls `advance`, upon which the member hears its own answers.
- * Asynchronous: MsgStorageAppend carries the answers that its durability sets free (other members' included), MsgStorageApply likewise; both
- * kinds are processed in order, each on its own.
+ * Synchronous: the caller persists, then sends everything, then applies, then calls `advance`, upon which
+ * the member hears its own answers. Asynchronous: MsgStorageAppend carries the answers that its durability
+ * sets free (other members' included), MsgStorageApply likewise; both kinds are processed in order, each on
+ * its own.
  */
 import { assert } from "../base/assert.js";
 import type { Member } from "./member.js";
@@ -89,7 +90,8 @@ function storageOrders(
         entries,
         // No hard state to write: all three stay 0.
         ...(hardState ?? {}),
-        // The own acknowledgements go first, so that they find their entries before those move to the stable part.
+        // The own acknowledgements go first, so that they find their entries before those move to the
+        // stable part.
         responses: [...r.messagesAfterAppend, ...appendDone(r)],
       }),
     );
@@ -109,9 +111,11 @@ function storageOrders(
 }
 
 /**
- * What storage will say when this write and all before it are durable. It names the log's last entry by term and index, and the term of now: if
- * the term has changed when it arrives it is dropped, since a later leader may have overwritten those entries by others that are not durable.
- * It is attached to each write while anything is unconfirmed, not only to those with entries: the one before may be dropped for that reason.
+ * What storage will say when this write and all before it are durable. It names the log's last entry by
+ * term and index, and the term of now: if the term has changed when it arrives it is dropped, since a later
+ * leader may have overwritten those entries by others that are not durable. It is attached to each write
+ * while anything is unconfirmed, not only to those with entries: the one before may be dropped for that
+ * reason.
  */
 function appendDone(r: Member): readonly Message[] {
   if (!r.log.hasUnstable) return [];

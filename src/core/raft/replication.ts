@@ -1,8 +1,9 @@
 /**
  * The leader's side of log replication (paper, section 5.3) and the commit rule (section 5.4.2).
  *
- * Appends are pipelined to peers whose log is known to match and sent one at a time to the others. Commit news rides on appends, and on
- * heartbeats no further than what the peer has acknowledged, since a heartbeat proves nothing about its log.
+ * Appends are pipelined to peers whose log is known to match and sent one at a time to the others. Commit
+ * news rides on appends, and on heartbeats no further than what the peer has acknowledged, since a
+ * heartbeat proves nothing about its log.
  */
 import { assert } from "../base/assert.js";
 import { type LogIndex, logIndex, type NodeId } from "../base/ids.js";
@@ -14,15 +15,20 @@ export function sendAppend(r: Member, to: NodeId): void {
   maybeSendAppend(r, to, true);
 }
 
-/** Sends an append to `to` unless its flow is paused, or there are no entries and `evenIfEmpty` is false. True when one was sent. */
+/**
+ * Sends an append to `to` unless its flow is paused, or there are no entries and `evenIfEmpty` is false.
+ * True when one was sent.
+ */
 export function maybeSendAppend(r: Member, to: NodeId, evenIfEmpty: boolean): boolean {
   const progress = r.tracker.progress(to);
   if (progress === undefined || progress.paused) return false;
   const index = logIndex(progress.next - 1);
   const logTerm = r.log.term(index);
-  // The peer needs entries that this log no longer holds: that will take a snapshot, and nothing less helps it.
+  // The peer needs entries that this log no longer holds: that will take a snapshot, and nothing less helps
+  // it.
   if (logTerm === null) return false;
-  // With a full window only empty appends go out: should the whole window be lost, the answer to one of them restarts the flow.
+  // With a full window only empty appends go out: should the whole window be lost, the answer to one of
+  // them restarts the flow.
   const full = progress.state === "StateReplicate" && progress.inflights.full;
   const entries =
     full || progress.next > r.log.lastIndex ? [] : r.log.entriesFrom(progress.next, r.settings.maxSizePerMsg);
@@ -47,7 +53,8 @@ export function broadcastHeartbeat(r: Member): void {
 function sendHeartbeat(r: Member, to: NodeId, context: Uint8Array): void {
   const progress = r.tracker.progress(to);
   assert(progress !== undefined, () => `heartbeat to ${to}, which is no member`);
-  // Never past what the peer acknowledged: what follows in its log may be another leader's (etcd sendHeartbeat).
+  // Never past what the peer acknowledged: what follows in its log may be another leader's (etcd
+  // sendHeartbeat).
   const commit = logIndex(Math.min(progress.match, r.log.committed));
   // Each recipient gets its own bytes: a message is never shared.
   r.send({ type: "MsgHeartbeat", to, commit, context: context.length === 0 ? NO_BYTES : context.slice() });
@@ -55,9 +62,10 @@ function sendHeartbeat(r: Member, to: NodeId, context: Uint8Array): void {
 }
 
 /**
- * Commits what a quorum has acknowledged, if it is of this term; true when that moved the commit index.
- * An entry of an older term is never committed by counting: figure 8 of the paper shows it overwritten afterwards. It is committed by the
- * first entry of this term above it, and there is always one, since a leader begins its term with an empty entry.
+ * Commits what a quorum has acknowledged, if it is of this term; true when that moved the commit index. An
+ * entry of an older term is never committed by counting: figure 8 of the paper shows it overwritten
+ * afterwards. It is committed by the first entry of this term above it, and there is always one, since a
+ * leader begins its term with an empty entry.
  */
 export function maybeCommit(r: Member): boolean {
   const counted = r.tracker.committed();

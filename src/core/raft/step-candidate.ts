@@ -1,5 +1,6 @@
 /**
- * What a candidate or pre-candidate does with a message of its own term (for answers to a pre-vote: of the term it asked for).
+ * What a candidate or pre-candidate does with a message of its own term (for answers to a pre-vote: of the
+ * term it asked for).
  */
 import { NO_NODE } from "../base/ids.js";
 import { campaign } from "./election.js";

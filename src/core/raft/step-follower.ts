@@ -1,5 +1,6 @@
 /**
- * What a follower does with a message of its own term; and the receiving side of appends and heartbeats, which candidates share.
+ * What a follower does with a message of its own term; and the receiving side of appends and heartbeats,
+ * which candidates share.
  */
 import { logIndex, NO_NODE } from "../base/ids.js";
 import { hup } from "./election.js";
@@ -58,7 +59,8 @@ function onLeaderMessage(r: Member, m: Message): void {
 export function handleAppend(r: Member, m: Message): void {
   const { committed } = r.log;
   if (m.index < committed) {
-    // Late or doubled. What is committed agrees with every leader's log; a rejection would only make it send again (etcd 8e6b989).
+    // Late or doubled. What is committed agrees with every leader's log; a rejection would only make it
+    // send again (etcd 8e6b989).
     r.sendAppResp({ to: m.from, index: committed });
     return;
   }
@@ -76,7 +78,10 @@ export function handleAppend(r: Member, m: Message): void {
   reject(r, m, r.log.findConflictByTerm(logIndex(Math.min(m.index, r.log.lastIndex)), m.logTerm));
 }
 
-/** Rejects an append after `m.index`; `hint` is the last entry here that can still agree with a log that has `m.logTerm` there. */
+/**
+ * Rejects an append after `m.index`; `hint` is the last entry here that can still agree with a log that has
+ * `m.logTerm` there.
+ */
 function reject(r: Member, m: Message, hint: ReturnType<Member["log"]["last"]>): void {
   r.sendAppResp({
     to: m.from,
@@ -87,13 +92,17 @@ function reject(r: Member, m: Message, hint: ReturnType<Member["log"]["last"]>):
   });
 }
 
-/** Takes a leader's heartbeat: its commit index, as far as this log is known to agree, and the read that it asks to confirm. */
+/**
+ * Takes a leader's heartbeat: its commit index, as far as this log is known to agree, and the read that it
+ * asks to confirm.
+ */
 export function handleHeartbeat(r: Member, m: Message): void {
   const { lastIndex } = r.log;
   if (m.commit > lastIndex && r.recovering === null) {
-    // The leader counts on entries that are not here. Storage lost them without noticing; how many, nobody knows.
+    // The leader counts on entries that are not here. Storage lost them without noticing; how many, nobody
+    // knows.
     r.noteAnomaly(
-      `MsgHeartbeat from ${m.from}: commit ${m.commit} is past the last entry ${lastIndex}: durable log was lost unseen`,
+      `MsgHeartbeat from ${m.from}: commit ${m.commit} past last entry ${lastIndex}: durable log was lost unseen`,
     );
     r.recovering = { ackedIndex: logIndex(Number.MAX_SAFE_INTEGER), term: r.term };
   }
@@ -103,7 +112,8 @@ export function handleHeartbeat(r: Member, m: Message): void {
   const recovering = r.recovering !== null;
   r.send({ type: "MsgHeartbeatResp", to: m.from, context: m.context, recovering });
   if (recovering && m.commit > r.verifiedIndex) {
-    // The leader's idea of this log is from before the loss, and in a quiet cluster no append would put it right.
+    // The leader's idea of this log is from before the loss, and in a quiet cluster no append would put it
+    // right.
     const index = logIndex(Math.min(m.commit, lastIndex));
     const term = r.log.term(index) ?? r.term;
     r.sendAppResp({ to: m.from, index: m.commit, reject: true, rejectHint: index, logTerm: term });

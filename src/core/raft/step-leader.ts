@@ -40,8 +40,9 @@ function onProposal(r: Member, m: Message): StepOutcome {
 }
 
 /**
- * The peer's log does not hold the entry before what was sent. It names the last entry that can still agree, with its term; ours, of that
- * term or less at or before that index, is the next place to try. So each round skips a whole term, not an entry.
+ * The peer's log does not hold the entry before what was sent. It names the last entry that can still
+ * agree, with its term; ours, of that term or less at or before that index, is the next place to try. So
+ * each round skips a whole term, not an entry.
  */
 function onRejection(r: Member, m: Message, progress: Progress): void {
   const capped = logIndex(Math.min(m.rejectHint, r.log.lastIndex));
@@ -57,7 +58,8 @@ function onRejection(r: Member, m: Message, progress: Progress): void {
 }
 
 function onAcknowledgement(r: Member, m: Message, progress: Progress): void {
-  // A probed peer that is caught up acknowledges nothing new, and must still leave the probing state (etcd #10308).
+  // A probed peer that is caught up acknowledges nothing new, and must still leave the probing state (etcd
+  // #10308).
   const probed = progress.state === "StateProbe" && progress.match === m.index;
   if (!progress.maybeUpdate(m.index) && !probed) return;
   if (progress.state === "StateProbe") progress.becomeReplicate();
@@ -84,7 +86,10 @@ function onHeartbeatResp(r: Member, m: Message, progress: Progress): void {
   for (const read of r.reads.onEcho(m.from, m.context, r.tracker.config)) answerRead(r, read);
 }
 
-/** `m.from` shall lead. Proposals are refused from now on; the attempt ends with the leadership or after an election timeout. */
+/**
+ * `m.from` shall lead. Proposals are refused from now on; the attempt ends with the leadership or after an
+ * election timeout.
+ */
 function onTransfer(r: Member, m: Message, progress: Progress): void {
   if (progress.isLearner || progress.recovering || r.leadTransferee === m.from) return;
   r.leadTransferee = NO_NODE;

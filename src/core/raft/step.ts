@@ -1,5 +1,6 @@
 /**
- * One message in: first the term (paper, section 5.1), then what is common to all roles, then the role's own part.
+ * One message in: first the term (paper, section 5.1), then what is common to all roles, then the role's
+ * own part.
  */
 import { NO_NODE } from "../base/ids.js";
 import { answerVote, isSticky } from "./election.js";
@@ -17,7 +18,10 @@ import { stepFollower } from "./step-follower.js";
 import { stepLeader } from "./step-leader.js";
 import type { Message, StepOutcome } from "./types.js";
 
-/** Takes any message whatever from the network or from this member's own storage; never throws because of it. */
+/**
+ * Takes any message whatever from the network or from this member's own storage; never throws because of
+ * it.
+ */
 export function step(r: Member, m: Message): StepOutcome {
   const wrong = malformed(m);
   if (wrong !== null) {
@@ -38,7 +42,10 @@ export function step(r: Member, m: Message): StepOutcome {
   return dispatch(r, m);
 }
 
-/** A later term: this member's own is over. Pre-votes, asked and granted, speak of a term that has not begun. */
+/**
+ * A later term: this member's own is over. Pre-votes, asked and granted, speak of a term that has not
+ * begun.
+ */
 function adoptTerm(r: Member, m: Message): void {
   if (m.type === "MsgPreVote" || (m.type === "MsgPreVoteResp" && !m.reject)) return;
   const fromLeader = m.type === "MsgApp" || m.type === "MsgHeartbeat" || m.type === "MsgSnap";
@@ -48,14 +55,16 @@ function adoptTerm(r: Member, m: Message): void {
 function onOldTerm(r: Member, m: Message): void {
   const { checkQuorum, preVote } = r.settings;
   if ((checkQuorum || preVote) && (m.type === "MsgHeartbeat" || m.type === "MsgApp")) {
-    // A leader of an older term, which stickiness and pre-vote keep from ever hearing a vote request of ours. Without this answer a member
-    // whose term ran ahead would stay cut off for ever.
+    // A leader of an older term, which stickiness and pre-vote keep from ever hearing a vote request of
+    // ours. Without this answer a member whose term ran ahead would stay cut off for ever.
     r.sendAppResp({ to: m.from });
   } else if (m.type === "MsgPreVote") {
-    // So that a pre-candidate that is behind learns the term (mixed versions could block one another otherwise).
+    // So that a pre-candidate that is behind learns the term (mixed versions could block one another
+    // otherwise).
     r.send({ type: "MsgPreVoteResp", to: m.from, term: r.term, reject: true });
   }
-  // All else is dropped; so is an old term's MsgStorageAppendResp, whose entries a later leader may have overwritten since.
+  // All else is dropped; so is an old term's MsgStorageAppendResp, whose entries a later leader may have
+  // overwritten since.
 }
 
 function dispatch(r: Member, m: Message): StepOutcome {

@@ -1,5 +1,6 @@
 /**
- * The passing of time, in ticks: election timeouts, heartbeats, and the leader's check that a quorum still answers.
+ * The passing of time, in ticks: election timeouts, heartbeats, and the leader's check that a quorum still
+ * answers.
  */
 import { NO_NODE } from "../base/ids.js";
 import { hup } from "./election.js";
@@ -33,7 +34,10 @@ function tickLeader(r: Member): void {
   broadcastHeartbeat(r);
 }
 
-/** A leader that no quorum answers steps down: it could commit nothing, and others may have elected a better one. */
+/**
+ * A leader that no quorum answers steps down: it could commit nothing, and others may have elected a better
+ * one.
+ */
 function checkQuorum(r: Member): void {
   const active = r.tracker.quorumActive();
   if (!active) r.becomeFollower(r.term, NO_NODE);

@@ -1,8 +1,10 @@
 /**
- * The configuration, and what this member knows of each other one: progress (when it leads) and votes (when it stands).
+ * The configuration, and what this member knows of each other one: progress (when it leads) and votes (when
+ * it stands).
  *
- * The configuration is shaped as a joint one from the start, though nothing changes it yet. Members are visited in sorted id order,
- * always: the order of a Map depends on its history, and two equal states must act alike (etcd 65dbcbd).
+ * The configuration is shaped as a joint one from the start, though nothing changes it yet. Members are
+ * visited in sorted id order, always: the order of a Map depends on its history, and two equal states must
+ * act alike (etcd 65dbcbd).
  */
 import { type LogIndex, logIndex, type NodeId } from "../base/ids.js";
 import { ZERO_INDEX } from "./messages.js";
@@ -77,7 +79,9 @@ export class Tracker {
     this.#votes = new Map();
   }
 
-  /** Notes a vote; the first of each member counts, so that a doubled message cannot (liferaft counted it). */
+  /**
+   * Notes a vote; the first of each member counts, so that a doubled message cannot (liferaft counted it).
+   */
   recordVote(id: NodeId, granted: boolean): void {
     if (!this.#votes.has(id)) this.#votes.set(id, granted);
   }

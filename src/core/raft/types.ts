@@ -1,9 +1,10 @@
 /**
  * The words of the consensus room: messages, entries, hard state, and what `ready()` hands out.
  *
- * Names follow etcd-io/raft, so that a reader of one can read the other and its scenario files can be replayed.
- * Everything here is plain data. Order, which the whole of safety rests on, is data too: a message that may only
- * leave after a write is durable stands in the `responses` of that write's `MsgStorageAppend` and nowhere else.
+ * Names follow etcd-io/raft, so that a reader of one can read the other and its scenario files can be
+ * replayed. Everything here is plain data. Order, which the whole of safety rests on, is data too: a
+ * message that may only leave after a write is durable stands in the `responses` of that write's
+ * `MsgStorageAppend` and nowhere else.
  */
 import { type LogIndex, type NodeId, nodeId, type Term } from "../base/ids.js";
 
@@ -15,7 +16,10 @@ export const LOCAL_APPLY_THREAD: NodeId = nodeId(Number.MAX_SAFE_INTEGER - 1);
 /** What an entry means to Raft; its bytes mean nothing to Raft. */
 export type EntryType = "EntryNormal" | "EntryConfChange" | "EntryConfChangeV2";
 
-/** One position of the replicated log. Invariant: two logs with the same term at an index are equal up to there. */
+/**
+ * One position of the replicated log. Invariant: two logs with the same term at an index are equal up to
+ * there.
+ */
 export interface Entry {
   readonly term: Term;
   readonly index: LogIndex;
@@ -67,9 +71,15 @@ export interface Message {
   readonly to: NodeId;
   /** 0 for local messages and forwarded proposals. */
   readonly term: Term;
-  /** MsgApp: term of the entry before `entries`. Votes: term of the candidate's last entry. Rejections: term at `rejectHint`. */
+  /**
+   * MsgApp: term of the entry before `entries`. Votes: term of the candidate's last entry. Rejections: term
+   * at `rejectHint`.
+   */
   readonly logTerm: Term;
-  /** MsgApp: index before `entries`. Votes: candidate's last index. MsgAppResp: what is acknowledged or rejected. */
+  /**
+   * MsgApp: index before `entries`. Votes: candidate's last index. MsgAppResp: what is acknowledged or
+   * rejected.
+   */
   readonly index: LogIndex;
   readonly entries: readonly Entry[];
   readonly commit: LogIndex;
@@ -77,13 +87,16 @@ export interface Message {
   readonly vote: NodeId;
   readonly reject: boolean;
   readonly rejectHint: LogIndex;
-  /** ReadIndex context, or the mark of a campaign that was asked for by a leader transfer. Empty when unused. */
+  /**
+   * ReadIndex context, or the mark of a campaign that was asked for by a leader transfer. Empty when
+   * unused.
+   */
   readonly context: Uint8Array;
   /** MsgStorageAppend and MsgStorageApply: to be delivered when the work is done, never earlier. */
   readonly responses: readonly Message[];
   /**
-   * MsgAppResp, MsgHeartbeatResp: the sender lost durable log and rebuilds it (DESIGN: `recovering`). The leader believes the rejection even
-   * below the match index that it remembers.
+   * MsgAppResp, MsgHeartbeatResp: the sender lost durable log and rebuilds it (DESIGN: `recovering`). The
+   * leader believes the rejection even below the match index that it remembers.
    */
   readonly recovering: boolean;
 }
@@ -95,10 +108,10 @@ export interface ReadState {
 }
 
 /**
- * Work for the caller, in this order: write `hardState` and `entries` (synced when `mustSync`), send `messages`, apply `committedEntries`.
- * With asynchronous storage writes the first and the last stand in `messages` too, as MsgStorageAppend and MsgStorageApply with
- * their responses; `entries`, `hardState` and `committedEntries` are then for reading only.
- * Invariant: nothing in here is changed later by the core.
+ * Work for the caller, in this order: write `hardState` and `entries` (synced when `mustSync`), send
+ * `messages`, apply `committedEntries`. With asynchronous storage writes the first and the last stand in
+ * `messages` too, as MsgStorageAppend and MsgStorageApply with their responses; `entries`, `hardState` and
+ * `committedEntries` are then for reading only. Invariant: nothing in here is changed later by the core.
  */
 export interface Ready {
   /** Null when unchanged since the last Ready. */
@@ -109,7 +122,10 @@ export interface Ready {
   readonly entries: readonly Entry[];
   readonly committedEntries: readonly Entry[];
   readonly messages: readonly Message[];
-  /** True when `hardState` or `entries` hold a promise (term, vote, log); false when only `commit` moved, which may be lost. */
+  /**
+   * True when `hardState` or `entries` hold a promise (term, vote, log); false when only `commit` moved,
+   * which may be lost.
+   */
   readonly mustSync: boolean;
 }
 
@@ -148,7 +164,10 @@ export interface Status {
   readonly progress: readonly ProgressStatus[];
   /** Not null while this member neither votes nor campaigns because it lost durable log. */
   readonly recovering: Recovering | null;
-  /** Messages that no correct member of this cluster could have sent, and the last such; 0 and null in a healthy cluster. */
+  /**
+   * Messages that no correct member of this cluster could have sent, and the last such; 0 and null in a
+   * healthy cluster.
+   */
   readonly anomalyCount: number;
   readonly lastAnomaly: string | null;
 }
@@ -161,7 +180,10 @@ export interface Recovering {
   readonly term: Term;
 }
 
-/** What became of a message handed to `step`. Only `stepped` means that it was looked at; none of them is an error of the caller. */
+/**
+ * What became of a message handed to `step`. Only `stepped` means that it was looked at; none of them is an
+ * error of the caller.
+ */
 export type StepOutcome =
   | "stepped"
   /** A proposal that found no leader, a leader that hands over, or a full log. */

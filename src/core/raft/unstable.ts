@@ -1,11 +1,13 @@
 /**
  * The end of the log that is not known to be durable.
  *
- * Entries from `offset` on are here; those before `offsetInProgress` have been handed to storage and await its answer. An answer names term
- * and index of the last entry written, and is believed only if that very entry is still here: an index alone may since have been
- * overwritten by another leader's entry that is not durable (the ABA race, etcd ee0757a).
+ * Entries from `offset` on are here; those before `offsetInProgress` have been handed to storage and await
+ * its answer. An answer names term and index of the last entry written, and is believed only if that very
+ * entry is still here: an index alone may since have been overwritten by another leader's entry that is not
+ * durable (the ABA race, etcd ee0757a).
  *
- * Invariant: offset <= offsetInProgress <= offset + length. Arrays handed out are copies (etcd 98887d7 shows why).
+ * Invariant: offset <= offsetInProgress <= offset + length. Arrays handed out are copies (etcd 98887d7
+ * shows why).
  */
 import { assert } from "../base/assert.js";
 import { type LogIndex, logIndex, type Term } from "../base/ids.js";
@@ -61,8 +63,8 @@ export class Unstable {
   }
 
   /**
-   * Storage confirmed the log up to the entry (`term`, `index`). Returns the entries that thereby became stable, none when the
-   * confirmation is about an entry that is no longer here.
+   * Storage confirmed the log up to the entry (`term`, `index`). Returns the entries that thereby became
+   * stable, none when the confirmation is about an entry that is no longer here.
    */
   stableTo(index: LogIndex, term: Term): readonly Entry[] {
     if (this.at(index)?.term !== term) return [];
@@ -73,7 +75,10 @@ export class Unstable {
     return stable;
   }
 
-  /** Puts `entries` (not empty, in sequence) at their place; what stood at their first index and after is gone. */
+  /**
+   * Puts `entries` (not empty, in sequence) at their place; what stood at their first index and after is
+   * gone.
+   */
   truncateAndAppend(entries: readonly Entry[]): void {
     const from = entries[0]?.index;
     assert(from !== undefined, "append of no entries");

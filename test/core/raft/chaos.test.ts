@@ -1,8 +1,9 @@
 /**
- * Random histories against an all-seeing observer: messages are dropped, doubled and reordered, members crash and lose what was not written.
+ * Random histories against an all-seeing observer: messages are dropped, doubled and reordered, members
+ * crash and lose what was not written.
  *
- * A history is a list of numbers, each read as one step on whatever state there is, so that fast-check can shrink a failing one. The seed is fixed;
- * set RAFT_SEED and RAFT_RUNS to search elsewhere.
+ * A history is a list of numbers, each read as one step on whatever state there is, so that fast-check can
+ * shrink a failing one. The seed is fixed; set RAFT_SEED and RAFT_RUNS to search elsewhere.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -92,7 +93,8 @@ function proposeAtLeaders(run: Run): void {
 }
 
 /**
- * A few rounds in which some members work and hear each other, so that histories get somewhere; what goes elsewhere is held or lost.
+ * A few rounds in which some members work and hear each other, so that histories get somewhere; what goes
+ * elsewhere is held or lost.
  */
 function workTogether({ cluster, observer }: Run, _id: number, n: number): void {
   const [absent, rest] = draw(n, 4 ** cluster.hosts.length);
@@ -138,8 +140,8 @@ function play(size: number, options: ClusterOptions, steps: readonly number[], d
 }
 
 /**
- * All faults stop: one leader, equal logs, and a new proposal gets through everywhere. The bound is wide because two members that tick
- * in step and draw among five timeouts may split many votes.
+ * All faults stop: one leader, equal logs, and a new proposal gets through everywhere. The bound is wide
+ * because two members that tick in step and draw among five timeouts may split many votes.
  */
 function converge({ cluster, observer }: Run): void {
   const leaders = () => cluster.hosts.filter(({ node }) => node.status().state === "StateLeader");

@@ -1,8 +1,10 @@
 /**
- * A small cluster in memory for the tests of the consensus room: real members, a network that is a list, disks that know what is durable.
+ * A small cluster in memory for the tests of the consensus room: real members, a network that is a list,
+ * disks that know what is durable.
  *
- * Nothing here runs by itself. A test moves one thing at a time (a tick, a Ready, a write, a message) or lets everything settle. Everything that a
- * member hands out is frozen deeply at once, so that a member which later changes what it gave away throws.
+ * Nothing here runs by itself. A test moves one thing at a time (a tick, a Ready, a write, a message) or
+ * lets everything settle. Everything that a member hands out is frozen deeply at once, so that a member
+ * which later changes what it gave away throws.
  */
 import { logIndex, type NodeId, nodeId, term } from "../../../src/core/base/ids.js";
 import {
@@ -175,13 +177,19 @@ export class Cluster {
     if (host?.up) host.node.step(m);
   }
 
-  /** Everybody works and every message that `pass` lets through arrives, until nothing moves; the others are lost. */
+  /**
+   * Everybody works and every message that `pass` lets through arrives, until nothing moves; the others are
+   * lost.
+   */
   settle(pass: (m: Message) => boolean = () => true): void {
     for (let round = 0; round < 1000; round++) if (!this.round(pass, () => false)) return;
     throw new Error("the cluster does not settle");
   }
 
-  /** One round of work: all Readys, writes and applies of `works`, then each message that passes, is held or is lost. False when nothing moved. */
+  /**
+   * One round of work: all Readys, writes and applies of `works`, then each message that passes, is held or
+   * is lost. False when nothing moved.
+   */
   round(
     pass: (m: Message) => boolean,
     hold: (m: Message) => boolean,

@@ -1,9 +1,10 @@
 /**
- * An all-seeing observer of a cluster under test: it looks at every disk and every message and checks the safety properties of Raft from the
- * outside, by means that share nothing with the implementation.
+ * An all-seeing observer of a cluster under test: it looks at every disk and every message and checks the
+ * safety properties of Raft from the outside, by means that share nothing with the implementation.
  *
- * Names in brackets are those of the paper, figure 3, and of the usual catalogue: one leader a term, one vote a term across crashes, log
- * matching, leader completeness, state machine safety, commits on a quorum of durable copies, acknowledgements only of what is durable.
+ * Names in brackets are those of the paper, figure 3, and of the usual catalogue: one leader a term, one
+ * vote a term across crashes, log matching, leader completeness, state machine safety, commits on a quorum
+ * of durable copies, acknowledgements only of what is durable.
  */
 import assert from "node:assert/strict";
 import { logIndex } from "../../../src/core/base/ids.js";
@@ -157,7 +158,8 @@ export class Observer {
     this.#leaders.set(term, id);
     const key = `${id} in term ${term}`;
     const earlier = this.#leaderLogs.get(key);
-    // [LeaderCompleteness] once, [LeaderAppendOnly] from then on. A leader that was deposed unawares may lack what came after.
+    // [LeaderCompleteness] once, [LeaderAppendOnly] from then on. A leader that was deposed unawares may
+    // lack what came after.
     const must = earlier ?? this.committed.filter((entry) => entry.term < term);
     for (const entry of must)
       assert.ok(same(log[entry.index - 1], entry), `leader ${key} lacks ${entry.index}`);
@@ -173,7 +175,10 @@ export class Observer {
     }
   }
 
-  /** New commits: on a quorum of disks at this instant, the last one of the leader's own term, never changed afterwards. */
+  /**
+   * New commits: on a quorum of disks at this instant, the last one of the leader's own term, never changed
+   * afterwards.
+   */
   #lookAtCommit(host: Host, commit: number): void {
     const log = wholeLog(host);
     const { state, term } = host.node.status();

@@ -105,7 +105,8 @@ test("a leader that loses its office drops its reads, and a read without a leade
   cluster.node(2).campaign();
   cluster.settle();
   assert.equal(cluster.node(1).status().lead, 2);
-  // Elected once more it must not go on with them either: they hold a commit index from when others may have led unseen.
+  // Elected once more it must not go on with them either: they hold a commit index from when others may
+  // have led unseen.
   cluster.campaign(1);
   for (let i = 0; i < 5; i++) {
     ask(cluster, 1, `later${i}`);

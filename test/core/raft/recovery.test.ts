@@ -4,7 +4,10 @@ import { logIndex, nodeId, term } from "../../../src/core/base/ids.js";
 import { type Message, message } from "../../../src/core/raft/raft.js";
 import { among, Cluster } from "./cluster.js";
 
-/** Three members with a, b and c committed everywhere in term 1; then the disk of 2 falls back to its first entry. */
+/**
+ * Three members with a, b and c committed everywhere in term 1; then the disk of 2 falls back to its first
+ * entry.
+ */
 function afterLoss(): Cluster {
   const cluster = new Cluster(3);
   cluster.campaign(1);
@@ -57,7 +60,8 @@ test("the commit index of the leader stays while what it counts shrinks, and the
 });
 
 test("a heartbeat's commit index is not followed into entries that were never verified", () => {
-  // What is left at 2 is an entry that was overwritten long ago: committing it on the word of an old acknowledgement would be fatal.
+  // What is left at 2 is an entry that was overwritten long ago: committing it on the word of an old
+  // acknowledgement would be fatal.
   const cluster = new Cluster(3);
   cluster.campaign(1);
   cluster.propose(1, "a");

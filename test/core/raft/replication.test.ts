@@ -51,7 +51,8 @@ test("figure 8: an entry of an older term on a majority is not committed by coun
   cluster.settle(() => false);
   cluster.crash(1);
   cluster.restart(1);
-  // 1 leads again in term 2. Its first append finds no place at 2, the old entry follows, and then the link is cut.
+  // 1 leads again in term 2. Its first append finds no place at 2, the old entry follows, and then the link
+  // is cut.
   cluster.node(1).campaign();
   cluster.settle(
     (m) => (m.to !== 3 && !(m.type === "MsgApp" && cluster.log(2).length === 2)) || m.type === "MsgVote",
