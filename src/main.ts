@@ -145,7 +145,7 @@ async function run(options: RunOptions, own: Own, log: Log, closers: Closer[]): 
     {
       persist: (effect) => storage.append(effect),
       send: ({ to, message, urgent }) => transport.send(to, message, { urgent }),
-      probe: ({ spec, timeoutMs }) => prober.run(spec, timeoutMs),
+      probe: ({ target, spec, timeoutMs }) => prober.run(spec, timeoutMs, target),
       actuate: (effect) => actuator.run(effect),
       cancel: ({ key }) => actuator.cancel(key),
       halt: (code, reason, thrown) => {

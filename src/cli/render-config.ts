@@ -63,7 +63,7 @@ export function renderConfigCheck(result: ConfigCheck, paint: Paint): string {
 
 function boundLines(group: string, bound: FailoverBound): string[] {
   const parts = [
-    `detect ${span(bound.detectMs)}`,
+    `detect ${span(bound.detectMs)}, a killed service ${span(bound.detectKilledMs)}`,
     `agree ${span(bound.agreeMs)}`,
     ...(bound.fenceMs > 0 ? [`fence ${span(bound.fenceMs)}`] : []),
     ...(bound.promoteMs > 0 ? [`promote ${span(bound.promoteMs)}`] : []),

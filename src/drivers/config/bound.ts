@@ -1,22 +1,25 @@
 /**
  * The published bound: how long a failover of a group takes at most, in parts, computed from its configuration.
  *
- * DESIGN section 4 (S4): interval x fall + timeout + one commit + fencing wait + route step. It holds for definite evidence and
- * for silence on a clean line; on a line that loses packets, silence takes as many probes more as `falseAlarm` demands.
- * It says nothing of a plan step that fails and is retried.
+ * DESIGN section 4 (S4): detection + one commit + fencing wait + route step. A killed service is definite evidence: interval x
+ * fall + timeout. A dead host is silence, and takes as many probes as `falseAlarm` demands of a clean line; on a line that
+ * loses packets, more. The bound says nothing of a plan step that fails and is retried.
  */
+import { silencesNeeded } from "../../core/health/health.js";
 import type {
   ClusterConfig,
   ExecHook,
   GroupConfig,
-  GroupSite,
   RouteConfig,
+  TargetConfig,
 } from "../../core/model/config.js";
 
 /** The parts of the bound. Unit: ms. */
 export interface FailoverBound {
-  /** The slowest required target of any site, until one witness settles on down. */
+  /** The slowest required target of any site, until one witness settles on down although nothing answers (a dead host). */
   readonly detectMs: number;
+  /** The same for a service that is gone from a living host, which says so. */
+  readonly detectKilledMs: number;
   /** A majority's opinions are committed: a lost view is re-sent, a lost append is repeated with the heartbeat. */
   readonly agreeMs: number;
   /** A new leader, when the old one went with the site: silence until the election, and one election. */
@@ -36,7 +39,7 @@ export interface FailoverBound {
 /** The bound of one group. */
 export function failoverBound(config: ClusterConfig, group: GroupConfig): FailoverBound {
   const { heartbeatMs, electionMaxMs, viewIntervalMs } = config.timings;
-  const detectMs = Math.max(0, ...group.sites.map(detectionMs));
+  const detectMs = slowest(group, silentMs);
   const agreeMs = viewIntervalMs + 2 * heartbeatMs;
   const electMs = 2 * electionMaxMs;
   const fenceMs = group.fence.kind === "exec" ? hookMs(group.fence.hook) : 0;
@@ -48,6 +51,7 @@ export function failoverBound(config: ClusterConfig, group: GroupConfig): Failov
   const totalMs = detectMs + agreeMs + fenceMs + promoteMs + routeMs;
   return {
     detectMs,
+    detectKilledMs: slowest(group, killedMs),
     agreeMs,
     electMs,
     fenceMs,
@@ -60,9 +64,19 @@ export function failoverBound(config: ClusterConfig, group: GroupConfig): Failov
 }
 
 /** Until one witness has settled on down, whichever required target it is that fails. */
-function detectionMs(at: GroupSite): number {
-  const required = at.targets.filter((target) => target.required);
-  return Math.max(0, ...required.map((target) => target.intervalMs * target.fall + target.timeoutMs));
+function slowest(group: GroupConfig, ms: (target: TargetConfig) => number): number {
+  const required = group.sites.flatMap((at) => at.targets.filter((target) => target.required));
+  return Math.max(0, ...required.map(ms));
+}
+
+function killedMs({ intervalMs, fall, timeoutMs }: TargetConfig): number {
+  return intervalMs * fall + timeoutMs;
+}
+
+/** Probes of one target do not overlap, so each silence costs its timeout when that is the longer. */
+function silentMs(target: TargetConfig): number {
+  const silences = Math.max(target.fall, silencesNeeded(target.falseAlarm));
+  return silences * Math.max(target.intervalMs, target.timeoutMs) + target.timeoutMs;
 }
 
 function hookMs(hook: ExecHook | null): number {

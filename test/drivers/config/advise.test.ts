@@ -212,17 +212,18 @@ describe("the published bound", () => {
 
   test("is the sum of its parts, the slowest required target first", () => {
     const { bound } = group(GOOD);
-    // The db target: 5 s x 3 + 0.5 s; one view and two heartbeats; the route's timeout.
+    // The db target: eight silences of 5 s, or three refusals, + 0.5 s; one view and two heartbeats; the route's timeout.
     assert.deepEqual(bound, {
-      detectMs: 15_500,
+      detectMs: 40_500,
+      detectKilledMs: 15_500,
       agreeMs: 1400,
       electMs: 4000,
       fenceMs: 0,
       promoteMs: 0,
       routeMs: 5000,
       cacheMs: 10_000,
-      totalMs: 21_900,
-      totalWithElectionMs: 25_900,
+      totalMs: 46_900,
+      totalWithElectionMs: 50_900,
     });
   });
 
@@ -236,6 +237,9 @@ describe("the published bound", () => {
         ],
       ),
     );
-    assert.deepEqual([bound.detectMs, bound.fenceMs, bound.promoteMs], [3500, 7000, 3000]);
+    assert.deepEqual(
+      [bound.detectMs, bound.detectKilledMs, bound.fenceMs, bound.promoteMs],
+      [8500, 3500, 7000, 3000],
+    );
   });
 });
