@@ -9,7 +9,7 @@
 import { rm, stat } from "node:fs/promises";
 import { Level } from "level";
 import { ENTRY_PREFIX } from "./entry-codec.js";
-import { exists, syncDirectory } from "./files.js";
+import { ensureDirectory, exists, syncDirectory } from "./files.js";
 import { describe, storageError } from "./storage-error.js";
 import { dropTablesAside, setDamagedTablesAside } from "./table-check.js";
 
@@ -156,6 +156,8 @@ export async function openExisting(directory: string): Promise<OpenedLog> {
  */
 export async function lockDirectory(directory: string): Promise<{ close(): Promise<void> }> {
   const attempt = async (): Promise<Level> => {
+    // LevelDB's binding makes it with a recursive mkdir, which says ENOENT where the file system is read-only.
+    await ensureDirectory(directory);
     const db = new Level(directory, { cacheSize: 0, writeBufferSize: 64 << 10 });
     try {
       await db.open();

@@ -9,6 +9,7 @@ import { once } from "node:events";
 import {
   chmodSync,
   cpSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   renameSync,
@@ -236,10 +237,12 @@ test("a read-only file system is refused as such, and not taken for damage", asy
   if (point === null) return;
   const directory = join(point, "data");
   await readBack(directory);
+  mkdirSync(join(point, "empty"));
   execFileSync("mount", ["-o", "remount,ro", point]);
   const expected = { code: "STORAGE_READ_ONLY", message: /mounted read-only; mount it read-write/ };
   await assert.rejects(readBack(directory), expected);
   await assert.rejects(readBack(join(point, "new")), expected);
+  await assert.rejects(readBack(join(point, "empty")), expected);
   execFileSync("mount", ["-o", "remount,rw", point]);
   assert.equal((await readBack(directory)).recovering, null);
 });
