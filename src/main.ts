@@ -85,8 +85,8 @@ export async function runWitness(options: RunOptions): Promise<number> {
     );
   } catch (thrown) {
     const error = thrown instanceof Error ? thrown : new Error(String(thrown));
-    const code = "code" in error && typeof error.code === "string" ? error.code : "internal";
-    log.fatal({ code, err: error }, error.message);
+    const code = codeOf(error) ?? "internal";
+    log.fatal({ code, ...whence(error) }, error.message);
     return error instanceof StorageError
       ? EXIT_STORAGE
       : code === "internal"
@@ -95,6 +95,17 @@ export async function runWitness(options: RunOptions): Promise<number> {
   } finally {
     await closeAll(closers, log);
   }
+}
+
+/** The stable code of a failure of the world; null for anything else, Node's own ERR_ codes too, which is a bug. */
+function codeOf(thrown: unknown): string | null {
+  const code = thrown instanceof Error && "code" in thrown ? thrown.code : null;
+  return typeof code === "string" && !code.startsWith("ERR_") ? code : null;
+}
+
+/** Where a bug was found. What has a code says all in its sentence, and a stack would only hide it. */
+function whence(thrown: unknown): object {
+  return thrown === null || codeOf(thrown) !== null ? {} : { err: thrown };
 }
 
 interface Own {
@@ -150,7 +161,10 @@ async function run(options: RunOptions, own: Own, log: Log, closers: Closer[]): 
       cancel: ({ key }) => actuator.cancel(key),
       halt: (code, reason, thrown) => {
         if (code === 0) log.info({}, reason);
-        else log.fatal({ code: "halt", exit: code, ...(thrown === null ? {} : { err: thrown }) }, reason);
+        else {
+          const words = thrown instanceof Error ? `${reason}: ${thrown.message}` : reason;
+          log.fatal({ code: codeOf(thrown) ?? "halt", exit: code, ...whence(thrown) }, words);
+        }
         end(code);
       },
     },
