@@ -52,15 +52,18 @@ export interface ClusterOptions {
   readonly machines: Readonly<Record<WitnessName, Machine>>;
   /** Where the services of a site run. Default: with the witness of that site. */
   readonly serviceMachines?: Readonly<Record<SiteName, Machine>>;
-  /** Groups by name, without `sites`, which are the same for all unless given. Default: `shop` with no route. */
+  /** Groups by name, without `sites`. Default: `shop`, routed by the embedded name servers. */
   readonly groups?: Readonly<Record<string, Section>>;
+  /** The name that a group moves; default NAME. */
+  readonly names?: Readonly<Record<string, string>>;
   /** Further parts of the document: `dns`, `timings`. */
   readonly extra?: Section;
   /** True: each witness has an embedded name server for ZONE. */
   readonly embeddedDns?: boolean;
   readonly environment?: Readonly<Record<string, string>>;
-  /** Default: witnesses are started, too. */
+  /** Default: both are started. */
   readonly startWitnesses?: boolean;
+  readonly startServices?: boolean;
 }
 
 /** How a process ended. */
@@ -120,7 +123,8 @@ export class Cluster {
     const cluster = new Cluster(directory, options, witnesses, services);
     await writeFile(cluster.configFile, stringify(cluster.document()));
     try {
-      await Promise.all([...services.keys()].map((id) => cluster.startService(id)));
+      if (options.startServices !== false)
+        await Promise.all([...services.keys()].map((id) => cluster.startService(id)));
       if (options.startWitnesses !== false)
         await Promise.all(witnesses.map(({ id }) => cluster.startWitness(id)));
     } catch (error) {
@@ -346,19 +350,7 @@ export class Cluster {
   }
 
   private document(): Section {
-    const { groups = { [GROUP]: {} }, extra, embeddedDns } = this.options;
-    const sites = Object.fromEntries(
-      SITES.map((site) => {
-        const targets = SERVICES.map((service) => {
-          const place = this.services.get(`${site}/${service}`);
-          return [service, { http: `http://${place?.machine.host}:${place?.port}/health` }];
-        });
-        return [
-          site,
-          { targets: Object.fromEntries(targets), records: { [NAME]: { A: ADDRESS[site] } } },
-        ] as const;
-      }),
-    );
+    const { groups = { [GROUP]: { route: [{ embedded: ZONE }] } }, extra, embeddedDns } = this.options;
     const embedded = { nameServers: [`ns.${ZONE}`], contact: `hostmaster.${ZONE}`, ttl: "1s" };
     return {
       cluster: "e2e",
@@ -374,9 +366,25 @@ export class Cluster {
       timings: { profile: "fast", electionMin: "600ms", electionMax: "1200ms", viewTimeout: "3s" },
       probes: { interval: "200ms", timeout: "500ms" },
       ...(embeddedDns === true ? { dns: { zones: { [ZONE]: embedded } } } : {}),
-      groups: Object.fromEntries(Object.entries(groups).map(([id, group]) => [id, { sites, ...group }])),
+      groups: Object.fromEntries(
+        Object.entries(groups).map(([id, group]) => [id, { sites: this.sitesOf(id), ...group }]),
+      ),
       ...extra,
     };
+  }
+
+  /** The same three services at each site for every group. */
+  private sitesOf(group: string): Section {
+    const name = this.options.names?.[group] ?? NAME;
+    return Object.fromEntries(
+      SITES.map((site) => {
+        const targets = SERVICES.map((service) => {
+          const place = this.services.get(`${site}/${service}`);
+          return [service, { http: `http://${place?.machine.host}:${place?.port}/health` }];
+        });
+        return [site, { targets: Object.fromEntries(targets), records: { [name]: { A: ADDRESS[site] } } }];
+      }),
+    );
   }
 }
 
