@@ -61,6 +61,8 @@ export interface ClusterOptions {
   /** True: each witness has an embedded name server for ZONE. */
   readonly embeddedDns?: boolean;
   readonly environment?: Readonly<Record<string, string>>;
+  /** Data directories that are not below the cluster's own. */
+  readonly dataOf?: Readonly<Partial<Record<WitnessName, string>>>;
   /** Default: both are started. */
   readonly startWitnesses?: boolean;
   readonly startServices?: boolean;
@@ -109,7 +111,7 @@ export class Cluster {
         peer: await at(machine.host, 7400),
         admin: await at(machine.adminHost, 7401),
         dns: options.embeddedDns === true ? await at(machine.adminHost, 5301) : null,
-        data: join(directory, id),
+        data: options.dataOf?.[id] ?? join(directory, id),
         log: join(directory, `${id}.log`),
       });
     }

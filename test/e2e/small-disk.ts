@@ -2,7 +2,7 @@
  * A small file system of its own for a test: to fill it, or to mount it read-only, without touching the machine's.
  */
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, rmdirSync, statfsSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
@@ -11,6 +11,8 @@ export interface SmallDisk {
   readonly path: string;
   /** Takes what is free but for so many bytes. */
   fill(leaveBytes: number): void;
+  /** Gives back what `fill` took. */
+  free(): void;
   readOnly(): void;
 }
 
@@ -33,6 +35,7 @@ export function mountSmallDisk(t: TestContext, size: string): SmallDisk | null {
       const { bavail, bsize } = statfsSync(path);
       writeFileSync(join(path, "filler"), Buffer.alloc(Math.max(0, bavail * bsize - leaveBytes), 1));
     },
+    free: () => rmSync(join(path, "filler"), { force: true }),
     readOnly: () => void execFileSync("mount", ["-o", "remount,ro", path]),
   };
 }
