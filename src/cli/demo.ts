@@ -5,12 +5,12 @@
  * What a user kills comes back by itself after a while, as a supervisor would do it, so that one demo shows both ways.
  */
 import type { Command } from "commander";
-import type { AuditRecord } from "../core/model/state.js";
 import { ADDRESS, GROUP, Lab, NAME, SITES } from "./demo/lab.js";
+import { Narrator } from "./demo/narrator.js";
 import { Observer } from "./demo/observer.js";
 import { play } from "./demo/play.js";
 import { CliError, EXIT } from "./exit-codes.js";
-import { type Cli, printable } from "./terminal.js";
+import type { Cli } from "./terminal.js";
 
 const REVIVE_SERVICE_MS = 20_000;
 const REVIVE_WITNESS_MS = 10_000;
@@ -31,13 +31,15 @@ export function registerDemo(program: Command, cli: Cli): void {
       const lab = await Lab.start();
       const observer = new Observer(lab.witnesses.map(({ admin }) => admin));
       const startedAtMs = Date.now();
-      observer.onRecord((record) => cli.out(narrated(record, startedAtMs, cli)));
+      const narrator = new Narrator((line) => cli.out(line), cli.paint, startedAtMs);
+      observer.onRecord((record) => narrator.onRecord(record));
       observer.start();
       try {
         if (options.script === true) await script(lab, observer, cli, interrupted);
         else await interactive(lab, observer, cli, interrupted);
       } finally {
         await observer.stop();
+        narrator.flush();
         await lab.stop(options.keep === true);
         if (options.keep === true) cli.out(`Data and logs are in ${lab.directory}.`);
       }
@@ -128,19 +130,4 @@ function instructions(lab: Lab, cli: Cli): string {
     dim(`The document is ${lab.configFile}. Ctrl-C ends everything.`),
     "",
   ].join("\n");
-}
-
-function narrated(record: AuditRecord, startedAtMs: number, cli: Cli): string {
-  const { paint } = cli;
-  const at = `+${((record.wallMs - startedAtMs) / 1000).toFixed(1)}s`.padStart(7);
-  const text = printable(record.message);
-  const colours = {
-    decision: paint.bold,
-    grant: paint.green,
-    plan_done: paint.green,
-    plan_failed: paint.red,
-    note: paint.yellow,
-  };
-  const colour = colours[record.kind as keyof typeof colours] ?? ((line: string) => line);
-  return `${paint.dim(at)}  ${colour(text)}`;
 }

@@ -42,12 +42,29 @@ function targetLine(target: TargetVerdict, nowMs: number): string {
 export function siteBecause(verdict: SiteVerdict): string {
   const telling = verdict.targets.filter((target) => target.required && target.verdict === verdict.verdict);
   if (verdict.verdict === "up" || telling.length === 0) return verdict.verdict;
-  return telling
-    .map((target) => {
-      const id = target.target.split("/").at(-1) ?? target.target;
+  const said = telling.map((target) => ({
+    id: target.target.split("/").at(-1) ?? target.target,
+    by: verdict.verdict === "down" ? `seen down by ${names(target.down)}` : dividedWords(target),
+  }));
+  // Targets of which the same is said are named together: a silent witness is silent on all of them.
+  const ways = [...new Set(said.map(({ by }) => by))];
+  return ways
+    .map((by) => {
+      const ids = said.filter((one) => one.by === by).map(({ id }) => id);
       return verdict.verdict === "down"
-        ? `${id} is seen down by ${names(target.down)}`
-        : `${id} is seen up by ${names(target.up)}, down by ${names(target.down)}, and ${names(target.unknown)} has no opinion or is not heard`;
+        ? `${ids.join(", ")} ${ids.length === 1 ? "is" : "are"} ${by}`
+        : `${ids.join(", ")}: ${by}`;
     })
     .join("; ");
+}
+
+/** Who says what of a target that no majority judges. */
+function dividedWords({ up, down, unknown }: TargetVerdict): string {
+  return [
+    up.length === 0 ? "" : `up for ${names(up)}`,
+    down.length === 0 ? "" : `down for ${names(down)}`,
+    unknown.length === 0 ? "" : `no opinion, or no word, from ${names(unknown)}`,
+  ]
+    .filter((side) => side !== "")
+    .join(", ");
 }

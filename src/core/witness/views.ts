@@ -46,7 +46,8 @@ export class Views {
   /**
    * The records as a leader may believe them that began to listen at `sinceMonoMs`. A witness that it has not heard since
    * counts as stale, and an opinion that its latest view no longer holds counts as unknown: what stands in the log may be
-   * from before a power cut, and its correction still on the way. `isComplete`: every witness that is not stale was heard.
+   * from before a power cut, and its correction still on the way. `isComplete`: the log holds
+   * all that was heard, and every witness that is not stale was heard.
    */
   believed(
     records: State["witnesses"],
@@ -57,9 +58,11 @@ export class Views {
     for (const [id, record] of Object.entries(records)) {
       const heard = this.heard.get(record.witness);
       const isHeard = heard !== undefined && heard.atMonoMs >= sinceMonoMs;
-      if (record.stale || isHeard)
-        witnesses[id] = heard === undefined ? record : withoutOutdated(record, heard.view);
-      else {
+      if (record.stale || isHeard) {
+        const believed = heard === undefined ? record : withoutOutdated(record, heard.view);
+        if (believed !== record) isComplete = false;
+        witnesses[id] = believed;
+      } else {
         isComplete = false;
         witnesses[id] = { ...record, stale: true };
       }

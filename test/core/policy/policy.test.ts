@@ -252,7 +252,7 @@ const CASES: readonly Case[] = [
     state: held,
     seen: ["unknown", "up", "up"],
     expect: "primary_unknown",
-    says: /w-b, w-c has no opinion or is not heard/,
+    says: /no opinion, or no word, from w-b, w-c/,
   },
   {
     name: "a missing verdict is silence",
