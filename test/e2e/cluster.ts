@@ -32,7 +32,7 @@ export const ADDRESS: Readonly<Record<SiteName, string>> = { a: "192.0.2.10", b:
 
 /** The `pointsman` command. */
 export const COMMAND = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
-const SERVICE = fileURLToPath(new URL("./service.js", import.meta.url));
+const SERVICE = fileURLToPath(new URL("../../src/cli/demo/service.js", import.meta.url));
 
 export interface WitnessPlace {
   readonly id: WitnessName;
@@ -165,7 +165,7 @@ export class Cluster {
     const service = this.services.get(id);
     if (service === undefined) throw new Error(`no service ${id}`);
     const { machine, port } = service;
-    const child = machine.spawn(process.execPath, [SERVICE, machine.host, String(port), id], {
+    const child = machine.spawn(process.execPath, [SERVICE, String(port), id, machine.host], {
       stdio: ["ignore", "ignore", "inherit", "ipc"],
     });
     this.adopt(id, child);
@@ -252,14 +252,15 @@ export class Cluster {
   /** Waits until a running witness leads and all of `among` (default: all that run) follow it; returns its name. */
   leader(among?: readonly string[]): Promise<WitnessName> {
     const ids = among ?? WITNESSES.filter((id) => this.isRunning(id));
-    return until(`one of ${ids.join(", ")} leads and the others follow`, async () => {
+    const look = async (): Promise<WitnessName | null> => {
       const reports = await Promise.all(ids.map((id) => this.status(id)));
       const leader = reports.find(({ raft }) => raft.role === "leader");
       const agree = reports.every(
         ({ raft }) => raft.leader === leader?.witness && raft.term === leader?.raft.term,
       );
       return agree && leader !== undefined ? (leader.witness as string as WitnessName) : null;
-    });
+    };
+    return until(`one of ${ids.join(", ")} leads and the others follow`, look, { everyMs: 150 });
   }
 
   /** The group as a witness has it. */
