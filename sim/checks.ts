@@ -20,7 +20,11 @@ export class Checks {
 
   constructor(world: World) {
     this.world = world;
-    world.onStep = (process) => this.check(process);
+    const { onStep } = world;
+    world.onStep = (process) => {
+      onStep(process);
+      this.check(process);
+    };
   }
 
   private check(process: Process): void {

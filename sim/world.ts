@@ -2,8 +2,10 @@
  * A cluster of real witnesses in a world of virtual time: network, disks, clocks and the outside come from one seed, so that every run
  * can be repeated to the byte. The witnesses are the production core, unchanged.
  *
- * The disk keeps what was written durably; a crash loses what is in flight, whole writes at a time, in order. Messages are lost,
- * delayed, doubled and overtaken; cuts are directed. Probes and orders to the outside cross the same kind of network.
+ * The disk keeps what was written durably; of what is in flight a crash keeps a random number of whole writes, in order, although
+ * nobody was told that they are durable. Messages are lost, delayed (a few for long, into the next life of their receiver), doubled and
+ * overtaken; cuts are directed. Probes and orders to the outside cross the same kind of network. Each life has its own monotonic
+ * clock, which begins anywhere and runs at its process's own rate.
  */
 import { logIndex, NO_NODE, term, type WitnessId } from "../src/core/base/ids.js";
 import { nextBelow, nextFraction, type RandomState, randomState } from "../src/core/base/random.js";
@@ -27,10 +29,17 @@ export interface Process {
   witness: Witness | null;
   life: number;
   paused: boolean;
+  /** Writes in flight, oldest first. */
+  readonly queue: Extract<Effect, { kind: "persist" }>[];
   /** One write at a time, in order: the next one begins when the last one is done. */
   diskFreeAtMs: number;
   /** Rate of its clock: 1.01 runs 1 % fast. */
   readonly clockRate: number;
+  /** When this life's clock read 0, in virtual time; before the world began for most. */
+  clockZeroMs: number;
+  /** Inputs that came while it was paused. */
+  readonly held: Input[];
+  tickedAtMs: number;
 }
 
 export interface WorldOptions {
@@ -39,9 +48,16 @@ export interface WorldOptions {
   /** Share of messages and probes lost, 0 to 1. */
   readonly loss: number;
   readonly delayMs: readonly [number, number];
+  /** How long a write takes; default 0 to 5 ms. */
+  readonly diskMs?: readonly [number, number];
 }
 
 const DISK_MS = [0, 5] as const;
+/** One message in so many is late by up to `STRAY_MS`. */
+const STRAY_ONE_IN = 200;
+const STRAY_MS = 2000;
+/** A process may be up for so long before the world looks at it. */
+const UPTIME_MS_MAX = 1_000_000;
 
 export class World {
   readonly agenda = new Agenda();
@@ -50,6 +66,8 @@ export class World {
   /** Text of everything that happened, for comparing two runs; one line an effect or fault. */
   readonly trace: string[] = [];
   loss: number;
+  /** How long a write takes, from and to. */
+  diskMs: readonly [number, number];
   private readonly options: WorldOptions;
   private readonly random: RandomState;
   private readonly cuts = new Set<string>();
@@ -57,10 +75,13 @@ export class World {
   private requests = 0;
   /** Called after every step of a witness. */
   onStep: (process: Process) => void = () => undefined;
+  /** Called with every effect before it is performed. */
+  onEffect: (process: Process, effect: Effect) => void = () => undefined;
 
   constructor(options: WorldOptions) {
     this.options = options;
     this.loss = options.loss;
+    this.diskMs = options.diskMs ?? DISK_MS;
     this.random = randomState(options.seed, "world");
     this.processes = options.config.witnesses.map(({ id }) => ({
       id,
@@ -68,8 +89,12 @@ export class World {
       witness: null,
       life: 0,
       paused: false,
+      queue: [],
       diskFreeAtMs: 0,
       clockRate: 1 + (nextFraction(this.random) - 0.5) * 0.02,
+      clockZeroMs: 0,
+      held: [],
+      tickedAtMs: 0,
     }));
     for (const process of this.processes) this.start(process);
   }
@@ -110,6 +135,8 @@ export class World {
     process.life++;
     process.paused = false;
     process.diskFreeAtMs = this.agenda.nowMs;
+    process.clockZeroMs = this.agenda.nowMs - nextBelow(this.random, UPTIME_MS_MAX);
+    process.tickedAtMs = this.agenda.nowMs;
     process.witness = new Witness({
       self: process.id,
       config,
@@ -120,6 +147,7 @@ export class World {
     this.trace.push(`${this.agenda.nowMs} start ${process.id}`);
     this.input(process, process.life, {
       kind: "restored",
+      monoMs: this.monoMs(process),
       hardState: process.disk.hardState,
       entries: [...process.disk.entries],
       recovering: null,
@@ -127,8 +155,13 @@ export class World {
     this.tick(process, process.life);
   }
 
-  /** The process is gone at once; writes that were not durable are lost. */
+  /** The process is gone at once; of its writes in flight some may be durable. */
   crash(process: Process): void {
+    if (process.witness === null) return;
+    const durable = nextBelow(this.random, process.queue.length + 1);
+    for (const effect of process.queue.slice(0, durable)) write(process.disk, effect);
+    process.queue.length = 0;
+    process.held.length = 0;
     process.witness = null;
     process.life++;
     this.trace.push(`${this.agenda.nowMs} crash ${process.id}`);
@@ -139,8 +172,17 @@ export class World {
     process.paused = true;
   }
 
+  /** SIGCONT: what came meanwhile is read in the order in which it came, before the next tick is due. */
   resume(process: Process): void {
+    if (!process.paused) return;
     process.paused = false;
+    const { life } = process;
+    for (const input of process.held.splice(0)) this.input(process, life, input);
+  }
+
+  /** SIGTERM: the witness hands over first, if it leads. */
+  stop(process: Process): void {
+    this.input(process, process.life, { kind: "stop" });
   }
 
   /** A client asks the witness; the answer comes in virtual time. */
@@ -150,23 +192,36 @@ export class World {
     this.input(process, process.life, { kind: "request", id, request });
   }
 
+  /** The process's own monotonic clock. */
+  monoMs(process: Process): number {
+    return Math.floor((this.agenda.nowMs - process.clockZeroMs) * process.clockRate);
+  }
+
   private tick(process: Process, life: number): void {
     if (process.life !== life) return;
-    const monoMs = Math.floor(this.agenda.nowMs * process.clockRate);
-    if (!process.paused)
-      this.input(process, life, { kind: "tick", monoMs, wallMs: 1e12 + this.agenda.nowMs });
+    if (!process.paused) this.beat(process);
     const { tickMs } = this.options.config.timings;
     this.agenda.in(tickMs + nextBelow(this.random, 5), () => this.tick(process, life));
+  }
+
+  /** A tick now. */
+  private beat(process: Process): void {
+    process.tickedAtMs = this.agenda.nowMs;
+    const wallMs = 1e12 + this.agenda.nowMs;
+    this.input(process, process.life, { kind: "tick", monoMs: this.monoMs(process), wallMs });
   }
 
   private input(process: Process, life: number, input: Input): void {
     const { witness } = process;
     if (process.life !== life || witness === null) return;
     if (process.paused) {
-      this.agenda.in(10, () => this.input(process, life, input));
+      process.held.push(input);
       return;
     }
-    for (const effect of witness.step(input)) this.perform(process, life, effect);
+    for (const effect of witness.step(input)) {
+      this.onEffect(process, effect);
+      this.perform(process, life, effect);
+    }
     this.onStep(process);
   }
 
@@ -212,18 +267,17 @@ export class World {
   }
 
   private persist(process: Process, life: number, effect: Extract<Effect, { kind: "persist" }>): void {
-    const [least, most] = DISK_MS;
+    const [least, most] = this.diskMs;
     const begunAtMs = Math.max(this.agenda.nowMs, process.diskFreeAtMs);
     process.diskFreeAtMs = begunAtMs + least + nextBelow(this.random, most - least + 1);
+    process.queue.push(effect);
     this.agenda.in(process.diskFreeAtMs - this.agenda.nowMs, () => this.persisted(process, life, effect));
   }
 
   private persisted(process: Process, life: number, effect: Extract<Effect, { kind: "persist" }>): void {
     if (process.life !== life) return;
-    const { disk } = process;
-    if (effect.hardState !== null) disk.hardState = effect.hardState;
-    const first = effect.entries[0];
-    if (first !== undefined) disk.entries = [...disk.entries.slice(0, first.index - 1), ...effect.entries];
+    process.queue.shift();
+    write(process.disk, effect);
     for (const { to, message } of effect.release) this.send(process.id, to, message);
     this.input(process, life, { kind: "persisted", write: effect.write });
   }
@@ -232,7 +286,8 @@ export class World {
     const copies = nextFraction(this.random) < 0.01 ? 2 : 1;
     for (let copy = 0; copy < copies; copy++) {
       if (this.isLost(from, to)) continue;
-      this.agenda.in(this.delay(), () => {
+      const strayMs = nextBelow(this.random, STRAY_ONE_IN) === 0 ? nextBelow(this.random, STRAY_MS) : 0;
+      this.agenda.in(this.delay() + strayMs, () => {
         const target = this.process(to);
         this.input(target, target.life, { kind: "message", from, message });
       });
@@ -247,4 +302,11 @@ export class World {
     const [least, most] = this.options.delayMs;
     return least + nextBelow(this.random, most - least + 1);
   }
+}
+
+/** Makes one write durable, as a whole. */
+function write(disk: Disk, effect: Extract<Effect, { kind: "persist" }>): void {
+  if (effect.hardState !== null) disk.hardState = effect.hardState;
+  const first = effect.entries[0];
+  if (first !== undefined) disk.entries = [...disk.entries.slice(0, first.index - 1), ...effect.entries];
 }

@@ -177,6 +177,7 @@ async function run(options: RunOptions, own: Own, log: Log, closers: Closer[]): 
   await listen(own, witness, runtime, log, closers);
   runtime.post({
     kind: "restored",
+    monoMs: monoMs(),
     hardState: restored.hardState,
     entries: restored.entries,
     recovering: restored.recovering,

@@ -23,7 +23,7 @@ import {
   STEP_ORDER,
   takenFrom,
 } from "./group.js";
-import type { AuditKind, GroupState, Plan, State, StepKey, StepName, StepRecord } from "./state.js";
+import type { AuditKind, GroupState, Plan, PlanKind, State, StepKey, StepName, StepRecord } from "./state.js";
 
 type Of<K extends Command["kind"]> = Extract<Command, { kind: K }>;
 
@@ -74,6 +74,9 @@ export function decide(state: State, stamp: Stamp, command: Of<"decide">): Chang
   );
 }
 
+/** Kinds that only policy decides and that a hold stops; a person's switchover and a rollback that is owed pass it. */
+const AUTOMATIC: ReadonlySet<PlanKind> = new Set<PlanKind>(["initial", "failover", "failback"]);
+
 function decideRefusal(group: GroupState, command: Of<"decide">): string | null {
   const running = runningPlan(group);
   if (running !== null) return `a plan of ${group.id} runs (epoch ${running.epoch})`;
@@ -83,6 +86,8 @@ function decideRefusal(group: GroupState, command: Of<"decide">): string | null 
   const from = takenFrom(group.ticket, command.to);
   if (command.from !== from)
     return `the ticket is taken from ${from ?? "nobody"}, not ${command.from ?? "nobody"}`;
+  // Decided before the hold was known: the two were on their way to the log together.
+  if (group.mode === "hold" && AUTOMATIC.has(command.plan)) return `${group.id} is on hold`;
   const owed = rollbackOwed(group);
   if (owed !== (command.plan === "rollback" ? command.to : null)) {
     return owed === null

@@ -12,7 +12,7 @@ export class ClusterClock {
   private learntAtMonoMs = 0;
   private issuedMs = 0;
 
-  /** An entry with `stampMs` was learnt at `monoMs`; `own`: this witness issued it in this life. */
+  /** An entry with `stampMs` was learnt at `monoMs`; `own`: this witness issued it in its present leadership. */
   onEntry(stampMs: number, monoMs: number, own: boolean): void {
     if (own || stampMs < this.stampMs) return;
     this.stampMs = stampMs;

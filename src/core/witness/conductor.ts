@@ -41,9 +41,10 @@ export class Conductor {
   /** The leader's own document and its hash. */
   private readonly own: { readonly config: ClusterConfig; readonly hash: string };
   private leadingSince: Moment | null = null;
-  private readonly mine = new Set<string>();
-  private readonly running = new Map<string, StepKey>();
+  /** By group: the attempt that this leadership began last, and its outcome. Of a group one attempt counts, the latest. */
+  private readonly mine = new Map<string, string>();
   private readonly outcomes = new Map<string, StepOutcome>();
+  private readonly running = new Map<string, StepKey>();
   private known: { readonly config: ClusterConfig; readonly targets: ReadonlySet<TargetKey> } | null = null;
   /** Why the own document was refused, as last said. */
   private refusal: string | null = null;
@@ -53,7 +54,7 @@ export class Conductor {
     this.own = own;
   }
 
-  /** This witness became leader. */
+  /** This witness became leader, or was confirmed as leader after it had stood still: it begins to listen. */
   begin(at: Moment): void {
     this.leadingSince = at;
   }
@@ -69,15 +70,16 @@ export class Conductor {
 
   /** A `begin` was applied; if this leader wrote it in this leadership, the step is its own to run. */
   onBegun(key: StepKey, leader: WitnessId, entryTerm: Term, ownTerm: Term): void {
-    if (this.leadingSince !== null && leader === this.podium.self && entryTerm === ownTerm)
-      this.mine.add(keyText(key));
+    if (this.leadingSince === null || leader !== this.podium.self || entryTerm !== ownTerm) return;
+    this.mine.set(key.group, keyText(key));
+    this.outcomes.delete(key.group);
   }
 
   /** A step that this leader ran has ended. */
   onActuated(key: StepKey, outcome: StepOutcome): void {
     const text = keyText(key);
     this.running.delete(text);
-    if (this.mine.has(text)) this.outcomes.set(text, outcome);
+    if (this.mine.get(key.group) === text) this.outcomes.set(key.group, outcome);
   }
 
   /** The witnesses' records as this leader may believe them. */
@@ -118,7 +120,7 @@ export class Conductor {
       if (current === undefined || this.podium.busy(`group ${group.id}`)) continue;
       const verdicts = judgeGroup(config, group, witnesses);
       const input = { config, group, state: current, verdicts, nowMs: at.nowMs };
-      if (current.plan?.status === "running") this.drive(input, current.plan, since);
+      if (current.plan?.status === "running") this.drive(input, current.plan, at.monoMs - since.monoMs);
       else this.decide(input, isComplete);
     }
   }
@@ -165,8 +167,8 @@ export class Conductor {
     propose({ kind: "note", group: group.id, code: noted, message, evidence });
   }
 
-  /** Does what the running plan needs next. */
-  private drive(input: PolicyInput, plan: Plan, since: Moment): void {
+  /** Does what the running plan needs next. `leadingMs`: how long this leader has led. */
+  private drive(input: PolicyInput, plan: Plan, leadingMs: number): void {
     const { config, group } = input;
     const propose = (command: Command): void => this.podium.propose(`group ${group.id}`, command);
     const ended = this.outcomeOf(plan);
@@ -178,9 +180,10 @@ export class Conductor {
     const action = nextAction({
       ...input,
       me: this.podium.self,
-      mine: (key) => this.mine.has(keyText(key)),
+      mine: (key) => this.mine.get(key.group) === keyText(key),
       takeoverMs: config.timings.electionMaxMs,
-      leaderSinceMs: since.nowMs,
+      // By the own monotonic clock: cluster time leaps when a new leader learns the stamps of its predecessor.
+      leaderSinceMs: input.nowMs - leadingMs,
     });
     switch (action.kind) {
       case "begin":
@@ -209,7 +212,7 @@ export class Conductor {
 
   private run(key: StepKey, deadlineMs: number, plan: Plan, group: GroupConfig): void {
     const text = keyText(key);
-    if (this.running.has(text) || this.outcomes.has(text)) return;
+    if (this.running.has(text) || this.outcomes.has(key.group)) return;
     this.running.set(text, key);
     this.podium.effect({ kind: "actuate", key, plan, group, deadlineMs });
   }
@@ -223,7 +226,7 @@ export class Conductor {
     const record = plan.steps[plan.cursor];
     if (record === undefined || record.status !== "begun") return null;
     const key = { group: plan.group, epoch: plan.epoch, step: record.step, attempt: record.attempt };
-    const outcome = this.outcomes.get(keyText(key));
+    const outcome = this.mine.get(key.group) === keyText(key) ? this.outcomes.get(key.group) : undefined;
     return outcome === undefined ? null : { key, outcome };
   }
 }

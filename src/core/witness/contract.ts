@@ -15,19 +15,31 @@ import type { Entry, HardState, Message } from "../raft/types.js";
 export type PeerMessage =
   | { readonly kind: "raft"; readonly message: Message }
   | { readonly kind: "view"; readonly view: View }
-  /** A write that a client brought to a follower. `request` is unique across witnesses and lives. */
-  | { readonly kind: "forward"; readonly request: string; readonly write: WriteRequest }
+  /**
+   * A write that a client brought to a follower, for the leader of `term` and for no later one, so that a leader that comes back
+   * from a crash does not decide it again. `request` is unique across witnesses and lives.
+   */
+  | {
+      readonly kind: "forward";
+      readonly request: string;
+      readonly term: Term;
+      readonly write: WriteRequest;
+    }
   | { readonly kind: "forwarded"; readonly request: string; readonly response: AdminResponse };
 
 export type Input =
-  /** First input of a life: what the disk held. */
+  /** First input of a life: what the disk held, and the monotonic clock at that moment. */
   | {
       readonly kind: "restored";
+      readonly monoMs: number;
       readonly hardState: HardState;
       readonly entries: readonly Entry[];
       readonly recovering: { readonly ackedIndex: LogIndex; readonly term: Term } | null;
     }
-  /** Time: monotonic ms of this process, and wall ms for people. At least one a `tickMs`. */
+  /**
+   * Time: monotonic ms of this process, and wall ms for people. One comes before any other input when `tickMs` or more have passed
+   * since the last, so that a witness that stood still knows it before it hears anything.
+   */
   | { readonly kind: "tick"; readonly monoMs: number; readonly wallMs: number }
   | { readonly kind: "message"; readonly from: WitnessId; readonly message: PeerMessage }
   | { readonly kind: "persisted"; readonly write: number }

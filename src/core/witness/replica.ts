@@ -2,7 +2,9 @@
  * The replicated log and the state that follows from it: Raft on one side, `apply` on the other.
  *
  * The replica turns what Raft wants done into effects, keeping its order as data: what must not leave before a write
- * is durable rides in that write's `release` (peers) or waits in `waiting` (this member's own acknowledgements).
+ * is durable rides in that write's `release` (peers) or waits in `waiting` (this member's own acknowledgements). A request for
+ * votes waits too: two peers could elect this member before its own vote is on disk, and after a crash it might stand again in
+ * that same term, be elected by the same votes, and write other entries under the same term and index (paper, figure 2).
  * Invariants: entries are applied once, in order; a write's completion is handed to Raft exactly once, and a repeated or
  * unknown completion is harmless.
  */
@@ -132,14 +134,21 @@ export class Replica {
     while (this.node.hasReady()) {
       const ready = this.node.ready();
       progress.reads.push(...ready.readStates);
-      for (const message of ready.messages) this.onReadyMessage(message, progress);
+      const campaign = ready.messages.filter(({ type }) => type === "MsgVote");
+      for (const message of ready.messages) {
+        if (message.type !== "MsgVote") this.onReadyMessage(message, campaign, progress);
+      }
+      assert(
+        campaign.length === 0 || ready.hardState !== null,
+        "who asks for votes has voted for itself, and that is written",
+      );
     }
     return progress;
   }
 
-  private onReadyMessage(message: Message, progress: Progress): void {
+  private onReadyMessage(message: Message, campaign: readonly Message[], progress: Progress): void {
     if (message.to === LOCAL_APPEND_THREAD) {
-      progress.effects.push(this.persist(message));
+      progress.effects.push(this.persist(message, campaign));
     } else if (message.to === LOCAL_APPLY_THREAD) {
       for (const entry of message.entries) progress.applied.push(this.applyEntry(entry));
       for (const response of message.responses) this.node.step(response);
@@ -155,7 +164,7 @@ export class Replica {
     }
   }
 
-  private persist(message: Message): Effect {
+  private persist(message: Message, campaign: readonly Message[]): Effect {
     const write = this.nextWrite++;
     const self = this.nodeOf(this.options.self);
     this.waiting.set(
@@ -168,7 +177,7 @@ export class Replica {
       write,
       hardState: hasHardState ? { term: message.term, vote: message.vote, commit: message.commit } : null,
       entries: message.entries,
-      release: message.responses.flatMap((response) => {
+      release: [...campaign, ...message.responses].flatMap((response) => {
         const to = response.to === self ? null : this.witnessOf(response.to);
         return to === null ? [] : [{ to, message: { kind: "raft", message: response } as const }];
       }),

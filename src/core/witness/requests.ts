@@ -4,9 +4,10 @@
  * A write is answered when its command was applied, never before; a follower passes it to the leader and passes the
  * answer back. What may have been decided and is not known to be is answered `unknown_outcome`, never as a failure
  * (RAFT.md B26, B27): a leader that loses its leadership answers all that waits so. A passed-on write is sent again until
- * answered, to the same leader only; the leader knows it by its id and decides it once.
+ * answered, to the same leader of the same term only; that leader knows it by its id and decides it once. Reads are asked again
+ * until their index is confirmed.
  */
-import type { LogIndex, WitnessId } from "../base/ids.js";
+import type { LogIndex, Term, WitnessId } from "../base/ids.js";
 import { decodeUtf8, encodeUtf8 } from "../base/utf8.js";
 import type { AdminResponse, Refusal, WriteRequest } from "../model/admin.js";
 import type { RefusalCode } from "../model/code.js";
@@ -20,28 +21,36 @@ export type Origin = { readonly kind: "client" } | { readonly kind: "peer"; read
 export interface Counter {
   reply(id: string, response: AdminResponse): void;
   answerPeer(to: WitnessId, request: string, response: AdminResponse): void;
-  passOn(to: WitnessId, request: string, write: WriteRequest): void;
+  passOn(to: WitnessId, request: string, term: Term, write: WriteRequest): void;
+  /** Asks Raft from which index on the state may be read; the answer comes to `onReadState`. */
+  askIndex(context: Uint8Array): void;
 }
 
 interface Passed {
   readonly write: WriteRequest;
   readonly to: WitnessId;
+  /** The term in which `to` leads. */
+  readonly term: Term;
   sentAtMonoMs: number;
-  /** When another witness was first seen to lead; its answer may still be on the way. */
+  /** When that leadership was first seen to be over; its answer may still be on the way. */
   lostAtMonoMs: number | null;
   readonly deadlineMonoMs: number;
 }
 
 interface Read {
   readonly deadlineMonoMs: number;
+  askedAtMonoMs: number;
   index: LogIndex | null;
   readonly answer: () => AdminResponse;
 }
 
-/** Answers to passed-on writes that are kept, so that a repeated one is answered and not decided again. */
-const ANSWERED_MAX = 256;
 /** Requests that may wait at once; past it clients are told to come again. */
 const WAITING_MAX = 1024;
+/**
+ * Answers to passed-on writes that are kept, so that a repeated one is answered and not decided again. More than all peers can
+ * have waiting, for an answer that is forgotten while its write may still be repeated would be a second decision.
+ */
+const ANSWERED_MAX = 8 * WAITING_MAX;
 
 /** A refusal. */
 export function refuse(code: RefusalCode, message: string, leader: WitnessId | null = null): Refusal {
@@ -123,26 +132,30 @@ export class Requests {
   }
 
   /** Passes a client's write to the leader. */
-  pass(id: string, write: WriteRequest, leader: WitnessId, monoMs: number): void {
+  pass(id: string, write: WriteRequest, leader: WitnessId, term: Term, monoMs: number): void {
     this.passed.set(id, {
       write,
       to: leader,
+      term,
       sentAtMonoMs: monoMs,
       lostAtMonoMs: null,
       deadlineMonoMs: monoMs + this.patienceMs,
     });
-    this.counter.passOn(leader, id, write);
+    this.counter.passOn(leader, id, term, write);
   }
 
   /** The leader answered a write that was passed on. */
-  onForwarded(id: string, response: AdminResponse): void {
-    if (this.passed.delete(id)) this.counter.reply(id, response);
+  onForwarded(id: string, from: WitnessId, response: AdminResponse): void {
+    if (this.passed.get(id)?.to !== from) return;
+    this.passed.delete(id);
+    this.counter.reply(id, response);
   }
 
   /** A read waits for Raft to confirm its index (`onReadState`) and for the state to get there. */
-  read(id: string, answer: () => AdminResponse, monoMs: number): Uint8Array {
-    this.reads.set(id, { deadlineMonoMs: monoMs + this.patienceMs, index: null, answer });
-    return encodeUtf8(id);
+  read(id: string, answer: () => AdminResponse, monoMs: number): void {
+    const deadlineMonoMs = monoMs + this.patienceMs;
+    this.reads.set(id, { deadlineMonoMs, askedAtMonoMs: monoMs, index: null, answer });
+    this.counter.askIndex(encodeUtf8(id));
   }
 
   onReadState(read: ReadState, applied: LogIndex): void {
@@ -167,10 +180,22 @@ export class Requests {
     if (this.proposed.get(id)?.kind === "client") this.proposed.delete(id);
   }
 
+  /** This witness stops: whoever still waits is told, and what may have been decided is not called a failure. */
+  end(leader: WitnessId | null): void {
+    this.onLeadershipLost(leader);
+    const message = "this witness stopped before the leader answered: look at status and history";
+    for (const id of this.passed.keys()) this.counter.reply(id, refuse("unknown_outcome", message, leader));
+    for (const id of this.reads.keys())
+      this.counter.reply(id, refuse("stopping", "this witness is stopping; ask another one", leader));
+    this.passed.clear();
+    this.reads.clear();
+  }
+
   /** Sends again what has no answer, and gives up what waited for too long. */
-  onTick(monoMs: number, leader: WitnessId | null): void {
+  onTick(monoMs: number, now: { readonly leader: WitnessId | null; readonly term: Term }): void {
+    const { leader } = now;
     for (const [id, passed] of this.passed) {
-      if (leader !== null && leader !== passed.to) passed.lostAtMonoMs ??= monoMs;
+      if (now.term !== passed.term) passed.lostAtMonoMs ??= monoMs;
       const lost = passed.lostAtMonoMs !== null && monoMs - passed.lostAtMonoMs >= this.resendMs;
       if (lost || monoMs >= passed.deadlineMonoMs) {
         this.passed.delete(id);
@@ -178,11 +203,16 @@ export class Requests {
         this.counter.reply(id, refuse("unknown_outcome", message, leader));
       } else if (passed.lostAtMonoMs === null && monoMs - passed.sentAtMonoMs >= this.resendMs) {
         passed.sentAtMonoMs = monoMs;
-        this.counter.passOn(passed.to, id, passed.write);
+        this.counter.passOn(passed.to, id, passed.term, passed.write);
       }
     }
     for (const [id, read] of this.reads) {
-      if (monoMs < read.deadlineMonoMs) continue;
+      if (monoMs < read.deadlineMonoMs) {
+        if (read.index !== null || monoMs - read.askedAtMonoMs < this.resendMs) continue;
+        read.askedAtMonoMs = monoMs;
+        this.counter.askIndex(encodeUtf8(id));
+        continue;
+      }
       this.reads.delete(id);
       this.counter.reply(
         id,

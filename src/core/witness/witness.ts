@@ -43,8 +43,6 @@ interface Role {
   readonly leader: WitnessId | null;
 }
 
-/** The quorum's confirmation that a leader asks for after its own stall is marked by this context. */
-const CONFIRM = encodeUtf8("#confirm");
 /** Rounds of drain and conduct in one step; more would mean that a duty does not end. */
 const ROUNDS_MAX = 100;
 
@@ -67,7 +65,14 @@ export class Witness {
   private leaderHeardAtMonoMs: number | null = null;
   /** Entries up to here were known before this life began: what they say is history, not news. */
   private oldNews: LogIndex = logIndex(0);
-  private confirming = false;
+  /**
+   * The read by which a quorum shall confirm this leader after its own stall. Each stall asks anew: the answer to an older
+   * question may have lain in the socket all the while.
+   */
+  private confirming: string | null = null;
+  private stallCount = 0;
+  /** The first term in which this life led; what earlier lives led, and decided, it does not know. */
+  private firstLedTerm: Term | null = null;
   private transfer: {
     readonly id: string;
     readonly origin: Origin;
@@ -84,7 +89,8 @@ export class Witness {
       {
         reply: (id, response) => this.effects.push({ kind: "reply", id, response }),
         answerPeer: (to, request, response) => this.send(to, { kind: "forwarded", request, response }),
-        passOn: (to, request, write) => this.send(to, { kind: "forward", request, write }),
+        passOn: (to, request, term, write) => this.send(to, { kind: "forward", request, term, write }),
+        askIndex: (context) => this.raft.node.readIndex(context),
       },
       { resendMs: timings.electionMinMs, patienceMs: Math.max(5000, 3 * timings.electionMaxMs) },
     );
@@ -119,7 +125,8 @@ export class Witness {
   step(input: Input): Effect[] {
     this.effects = [];
     if (this.halted) return this.effects;
-    this.onInput(input);
+    if (this.replica === null && input.kind !== "restored") this.onEarly(input);
+    else this.onInput(input);
     if (this.replica !== null) this.settle(this.replica);
     const { effects } = this;
     this.effects = [];
@@ -176,11 +183,20 @@ export class Witness {
     }
   }
 
+  /** The world is awake before the disk is read: people are told to come again, all else will be sent again. */
+  private onEarly(input: Input): void {
+    if (input.kind === "stop") this.halt("stopped");
+    if (input.kind === "request")
+      this.reply(input.id, refuse("not_ready", "this witness reads its disk; nothing was done, try again"));
+  }
+
   private onRestored(input: Extract<Input, { kind: "restored" }>): void {
     assert(this.replica === null, "restored twice");
     const { timings, witnesses } = this.options.config;
     const ticks = (ms: number): number => Math.max(1, Math.round(ms / timings.tickMs));
     this.oldNews = input.hardState.commit;
+    this.monoMs = input.monoMs;
+    this.tickedAtMonoMs = input.monoMs;
     this.replica = new Replica(
       {
         self: this.options.self,
@@ -202,7 +218,7 @@ export class Witness {
     for (const probe of probes) this.effects.push({ kind: "probe", ...probe });
     this.tickRaft(gapMs, stalled);
     if (stalled) this.onStalled(gapMs);
-    this.requests.onTick(monoMs, this.role.leader);
+    this.requests.onTick(monoMs, this.role);
     if (this.transfer !== null && monoMs >= this.transfer.deadlineMonoMs) {
       const { id, origin, to } = this.transfer;
       this.transfer = null;
@@ -229,12 +245,13 @@ export class Witness {
   private onStalled(gapMs: number): void {
     const message = `this witness stood still for ${Math.round(gapMs)} ms: it abstains until it has fresh results`;
     this.publish({ kind: "warning", code: "stalled", message });
-    if (!this.isLeader || this.confirming) return;
-    this.confirming = true;
-    this.raft.node.readIndex(CONFIRM);
+    if (!this.isLeader) return;
+    this.confirming = `#confirm ${++this.stallCount}`;
+    this.raft.node.readIndex(encodeUtf8(this.confirming));
   }
 
   private onMessage(from: WitnessId, message: PeerMessage): void {
+    if (this.raft.nodeOf(from) === null) return;
     switch (message.kind) {
       case "raft": {
         this.raft.onMessage(from, message.message);
@@ -247,9 +264,9 @@ export class Witness {
         if (message.view.witness === from) this.views.onView(message.view, this.monoMs);
         return;
       case "forward":
-        return this.onWrite(message.request, { kind: "peer", witness: from }, message.write);
+        return this.onForward(from, message);
       case "forwarded":
-        return this.requests.onForwarded(message.request, message.response);
+        return this.requests.onForwarded(message.request, from, message.response);
       default:
         assertNever(message, "peer message");
     }
@@ -262,8 +279,7 @@ export class Witness {
         if (!request.linearizable) return this.reply(id, this.statusResponse());
         if (this.role.leader === null)
           return this.reply(id, refuse("no_leader", "no leader is known; try again"));
-        this.raft.node.readIndex(this.requests.read(id, () => this.statusResponse(), this.monoMs));
-        return;
+        return this.requests.read(id, () => this.statusResponse(), this.monoMs);
       case "explain": {
         const explanation = explain(this.state, request.group, this.moment.nowMs);
         return this.reply(
@@ -275,7 +291,7 @@ export class Witness {
         if (this.isLeader) return this.onWrite(id, { kind: "client" }, request);
         if (this.role.leader === null)
           return this.reply(id, refuse("no_leader", "no leader is known; nothing was done"));
-        return this.requests.pass(id, request, this.role.leader, this.monoMs);
+        return this.requests.pass(id, request, this.role.leader, this.role.term, this.monoMs);
     }
   }
 
@@ -301,9 +317,27 @@ export class Witness {
       : refuse("unknown_group", `group ${group} is not configured; there are: ${known}`);
   }
 
+  /** A write that a peer passed on to this witness as the leader of one term. */
+  private onForward(from: WitnessId, forward: Extract<PeerMessage, { kind: "forward" }>): void {
+    const { request, term: addressed, write } = forward;
+    const origin: Origin = { kind: "peer", witness: from };
+    if (this.isLeader && this.role.term === addressed) return this.onWrite(request, origin, write);
+    if (this.requests.isRepeated(request, origin)) return;
+    // Who led that term in this life would know the write, had it decided it; a life before this one may have.
+    const led = this.firstLedTerm !== null && addressed >= this.firstLedTerm;
+    const refusal = led
+      ? refuse("not_leader", `${this.options.self} leads no longer; nothing was done`, this.role.leader)
+      : refuse(
+          "unknown_outcome",
+          `${this.options.self} was restarted: look at status and history`,
+          this.role.leader,
+        );
+    this.requests.answer(request, origin, refusal);
+  }
+
   /** A write, on the witness that a client or a peer takes for the leader. */
   private onWrite(id: string, origin: Origin, write: WriteRequest): void {
-    if (this.requests.isRepeated(id, origin)) return;
+    if (this.transfer?.id === id || this.requests.isRepeated(id, origin)) return;
     const answer = (response: AdminResponse): void => this.requests.answer(id, origin, response);
     if (this.stopping !== null)
       return answer(refuse("stopping", "this witness is stopping; ask another one"));
@@ -410,6 +444,15 @@ export class Witness {
 
   private halt(reason: string): void {
     this.conductor.end();
+    if (this.transfer !== null) {
+      const { id, origin } = this.transfer;
+      this.requests.answer(
+        id,
+        origin,
+        refuse("unknown_outcome", "this witness stopped before the hand-over was seen"),
+      );
+    }
+    this.requests.end(this.role.leader);
     this.halted = true;
     this.effects.push({ kind: "halt", code: 0, reason });
   }
@@ -423,16 +466,22 @@ export class Witness {
       this.onRole(replica);
       for (const entry of progress.applied) this.onApplied(entry);
       for (const read of progress.reads) {
-        if (decodeUtf8(read.context) === decodeUtf8(CONFIRM)) this.confirming = false;
+        if (this.confirming !== null && decodeUtf8(read.context) === this.confirming) this.onConfirmed();
         else this.requests.onReadState(read, replica.state.appliedIndex);
       }
       if (progress.applied.length > 0) this.requests.answerReads(replica.state.appliedIndex);
       this.sendView();
-      if (this.isReady && !this.confirming && this.stopping === null) {
+      if (this.isReady && this.confirming === null && this.stopping === null) {
         this.conductor.conduct(replica.state, this.views, this.moment);
       }
       if (!replica.node.hasReady()) return;
     }
+  }
+
+  /** A quorum still follows; what this leader heard before it stood still is old all the same. */
+  private onConfirmed(): void {
+    this.confirming = null;
+    this.conductor.begin(this.moment);
   }
 
   private onRole(replica: Replica): void {
@@ -445,11 +494,13 @@ export class Witness {
     if (led) {
       this.conductor.end();
       this.proposals.clear();
-      this.confirming = false;
+      this.confirming = null;
       this.requests.onLeadershipLost(leader);
     }
-    if (status.state === "StateLeader" && (led || was.state !== "StateLeader"))
+    if (status.state === "StateLeader" && (led || was.state !== "StateLeader")) {
+      this.firstLedTerm ??= status.term;
       this.conductor.begin(this.moment);
+    }
     if (this.transfer !== null && leader === this.transfer.to) {
       const { id, origin, to } = this.transfer;
       this.transfer = null;
@@ -471,7 +522,7 @@ export class Witness {
     this.proposals.onApplied(entry.index);
     if (entry.envelope === null || entry.applied === null) return;
     const { envelope, applied } = entry;
-    this.clock.onEntry(envelope.atMs, this.monoMs, envelope.leader === this.options.self && this.isLeader);
+    this.clock.onEntry(envelope.atMs, this.monoMs, this.isLeader && entry.term === this.role.term);
     this.requests.onApplied(entry);
     if (!applied.accepted) return;
     const { command } = envelope;
@@ -506,6 +557,7 @@ export class Witness {
     if (leader === null) return;
     const due = this.monoMs - this.viewSentAtMonoMs >= this.options.config.timings.viewIntervalMs;
     if (!due && !this.detector.changed) return;
+    this.detector.takeChanged();
     this.viewSentAtMonoMs = this.monoMs;
     const view = this.detector.view();
     if (leader === this.options.self) this.views.onView(view, this.monoMs);

@@ -5,7 +5,7 @@
  * or a probed server comes up with can make a peer refuse the message that carries it.
  */
 import { assert } from "../../core/base/assert.js";
-import { epoch, logIndex, siteId, witnessId } from "../../core/base/ids.js";
+import { epoch, logIndex, siteId, term, witnessId } from "../../core/base/ids.js";
 import type { AdminResponse, WriteRequest } from "../../core/model/admin.js";
 import { REFUSAL_CODES, type RefusalCode } from "../../core/model/code.js";
 import type { EvidenceKind, Observation, Opinion, View } from "../../core/model/observation.js";
@@ -107,8 +107,12 @@ function readObservation(fields: Fields): Observation {
 }
 
 /** The wire fields of a forwarded write. A client's words are cleaned, not asserted: nobody has checked them yet. */
-export function writeForward(request: string, write: WriteRequest): object {
-  return { request: writeName(request), [write.kind]: writeFields(write) };
+export function writeForward({
+  request,
+  term: led,
+  write,
+}: Extract<PeerMessage, { kind: "forward" }>): object {
+  return { request: writeName(request), term: writeCount(led), [write.kind]: writeFields(write) };
 }
 
 function writeFields(write: WriteRequest): object {
@@ -131,7 +135,8 @@ function writeFields(write: WriteRequest): object {
 
 /** The forwarded write in `fields`, or a `FieldError`. */
 export function readForward(fields: Fields): PeerMessage {
-  return { kind: "forward", request: readName(fields, "request"), write: readWrite(fields) };
+  const request = readName(fields, "request");
+  return { kind: "forward", request, term: term(readCount(fields, "term")), write: readWrite(fields) };
 }
 
 function readWrite(fields: Fields): WriteRequest {

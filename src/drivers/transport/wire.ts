@@ -139,7 +139,7 @@ function writePeerMessage(message: PeerMessage): object {
     case "view":
       return { view: writeView(message.view) };
     case "forward":
-      return { forward: writeForward(message.request, message.write) };
+      return { forward: writeForward(message) };
     case "forwarded":
       return { forwarded: writeForwarded(message.request, message.response) };
   }

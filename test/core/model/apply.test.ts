@@ -241,6 +241,22 @@ test("a witness that falls silent, abstains or is heard again is told once, with
 
 // decide
 
+test("an automatic decision that was on its way when the hold came is a no-op; a person's and an owed rollback pass", () => {
+  for (const plan of ["failover", "failback"] as const) {
+    const log = withPrimary();
+    log.must({ kind: "hold", group: "shop", by: "me", reason: "work" });
+    refuses(log, decideCommand({ epoch: epoch(2), plan, from: A, to: B }), /shop is on hold/);
+  }
+  const first = started();
+  first.must({ kind: "hold", group: "shop", by: "me", reason: "work" });
+  refuses(first, decideCommand({ plan: "initial" }), /shop is on hold/);
+  const log = withPrimary();
+  log.must({ kind: "hold", group: "shop", by: "me", reason: "work" });
+  log.must(decideCommand({ epoch: epoch(2), plan: "switchover", from: A, to: B }));
+  log.must({ kind: "close", group: "shop", epoch: epoch(2), status: "rolled_back", reason: "r", hold: null });
+  log.must(decideCommand({ epoch: epoch(3), plan: "rollback", from: null, to: A }));
+});
+
 test("a decision that no longer fits is a no-op", () => {
   const log = started();
   refuses(log, decideCommand({ epoch: epoch(2) }), /epoch 2 is not the one after 0/);

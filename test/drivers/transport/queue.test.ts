@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { witnessId } from "../../../src/core/base/ids.js";
+import { term, witnessId } from "../../../src/core/base/ids.js";
 import { type Outgoing, PeerQueue, supersedingKey } from "../../../src/drivers/transport/queue.js";
 import { append, heartbeat, member, raftMessage, sleep } from "./helpers.js";
 
@@ -69,7 +69,10 @@ test("an acknowledgement never replaces a rejection, nor a bare heartbeat one th
   assert.notEqual(raft({ context: Uint8Array.of(1) }, "MsgHeartbeat"), raft({}, "MsgHeartbeat"));
   assert.equal(raft({ commit: 5 }, "MsgHeartbeat"), raft({}, "MsgHeartbeat"));
   assert.equal(key(append(1, 2, 3, 10)), null, "each append counts");
-  assert.equal(key({ kind: "forward", request: "r", write: { kind: "resume", group: "g", by: "me" } }), null);
+  assert.equal(
+    key({ kind: "forward", request: "r", term: term(1), write: { kind: "resume", group: "g", by: "me" } }),
+    null,
+  );
 });
 
 test("with the peer gone, ten thousand messages leave queue and memory bounded", async (t) => {

@@ -115,7 +115,7 @@ const response: fc.Arbitrary<AdminResponse> = fc.oneof(
 const message: fc.Arbitrary<PeerMessage> = fc.oneof(
   fc.record({ kind: fc.constant("raft"), message: raft }),
   fc.record({ kind: fc.constant("view"), view }),
-  fc.record({ kind: fc.constant("forward"), request: name, write }),
+  fc.record({ kind: fc.constant("forward"), request: name, term: count.map(term), write }),
   fc.record({ kind: fc.constant("forwarded"), request: name, response }),
 );
 const sentMs = fc.double({ min: 0, max: Number.MAX_SAFE_INTEGER, noNaN: true });
@@ -191,7 +191,7 @@ function checkFrame({ seq, sentMs: at, body }: Frame): void {
     case "view":
       return checkView(body.message.view);
     case "forward":
-      assert.ok(body.message.request.length > 0);
+      assert.ok(body.message.request.length > 0 && isCount(body.message.term));
       return checkStrings(body.message.write);
     case "forwarded": {
       const { response: answer } = body.message;
@@ -317,6 +317,7 @@ test("no text that an operator or a probed server comes up with makes the peer r
       const forward: PeerMessage = {
         kind: "forward",
         request: "r",
+        term: term(1),
         write: { kind: "hold", group: reason, by: reason, reason },
       };
       const bytes = encodeFrame({ seq: 1, sentMs: 1, body: { kind: "message", message: forward } });
