@@ -218,6 +218,8 @@ export class World {
       process.held.push(input);
       return;
     }
+    const isLate = this.agenda.nowMs - process.tickedAtMs >= this.options.config.timings.tickMs;
+    if (isLate && input.kind !== "tick" && input.kind !== "restored") this.beat(process);
     for (const effect of witness.step(input)) {
       this.onEffect(process, effect);
       this.perform(process, life, effect);

@@ -182,7 +182,7 @@ async function run(options: RunOptions, own: Own, log: Log, closers: Closer[]): 
     entries: restored.entries,
     recovering: restored.recovering,
   });
-  closers.push(startClock(config.timings.tickMs, runtime));
+  closers.push(runtime.startClock(config.timings.tickMs, monoMs));
   closers.push(onSignals(runtime, log, end));
   log.info(
     { data: options.dataDir, disk: restored.diskId, admin: self.admin, peers: self.peers },
@@ -230,13 +230,6 @@ function splitAddress(address: string): { host: string; port: number } {
 
 function monoMs(): number {
   return Math.floor(performance.now());
-}
-
-function startClock(tickMs: number, runtime: Runtime): Closer {
-  const tick = (): void => runtime.post({ kind: "tick", monoMs: monoMs(), wallMs: Date.now() });
-  tick();
-  const timer = setInterval(tick, tickMs);
-  return () => clearInterval(timer);
 }
 
 /** The first signal, or the end of the parent that started us over IPC, stops in good order; a second one at once. */

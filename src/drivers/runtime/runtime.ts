@@ -43,6 +43,8 @@ export class Runtime {
   private readonly listeners = new Set<Listener>();
   private readonly requestPrefix: string;
   private requestCount = 0;
+  private clock: { readonly tickMs: number; readonly monoMs: () => number; tickedAtMonoMs: number } | null =
+    null;
   private running = false;
   private halted = false;
 
@@ -53,6 +55,18 @@ export class Runtime {
     this.requestPrefix = requestPrefix;
   }
 
+  /** Begins to tick, after `restored` was posted; the returned function ends it. `monoMs`: this process's monotonic clock. */
+  startClock(tickMs: number, monoMs: () => number): () => void {
+    this.clock = { tickMs, monoMs, tickedAtMonoMs: Number.NEGATIVE_INFINITY };
+    const tick = (): void => this.post(this.tick(monoMs()));
+    tick();
+    const timer = setInterval(tick, tickMs);
+    return () => {
+      clearInterval(timer);
+      this.clock = null;
+    };
+  }
+
   /** Hands in an input; it is taken at once unless the witness is busy with another one. */
   post(input: Input): void {
     this.waiting.push(input);
@@ -60,6 +74,8 @@ export class Runtime {
     this.running = true;
     try {
       for (let next = this.waiting.shift(); next !== undefined && !this.halted; next = this.waiting.shift()) {
+        const late = next.kind === "tick" ? null : this.lateTick();
+        if (late !== null) for (const effect of this.witness.step(late)) this.perform(effect);
         for (const effect of this.witness.step(next)) this.perform(effect);
       }
     } catch (thrown) {
@@ -94,6 +110,19 @@ export class Runtime {
   subscribe(listener: Listener): () => void {
     this.listeners.add(listener);
     return () => void this.listeners.delete(listener);
+  }
+
+  private tick(monoMs: number): Input {
+    if (this.clock !== null) this.clock.tickedAtMonoMs = monoMs;
+    return { kind: "tick", monoMs, wallMs: Date.now() };
+  }
+
+  /** After a stop of this process sockets may be read before the timer fires; the witness has to know the time first. */
+  private lateTick(): Input | null {
+    if (this.clock === null) return null;
+    const { tickMs, tickedAtMonoMs } = this.clock;
+    const monoMs = this.clock.monoMs();
+    return monoMs - tickedAtMonoMs >= tickMs ? this.tick(monoMs) : null;
   }
 
   private perform(effect: Effect): void {

@@ -38,6 +38,7 @@ function stage(): Stage {
   const runtime = new Runtime(witness, world, "test");
   runtime.post({
     kind: "restored",
+    monoMs: 0,
     hardState: { term: term(0), vote: NO_NODE, commit: logIndex(0) },
     entries: [],
     recovering: null,
@@ -116,10 +117,25 @@ test("a bug in the core stops the witness with its own exit code instead of goin
   const s = stage();
   s.runtime.post({
     kind: "restored",
+    monoMs: 0,
     hardState: { term: term(0), vote: NO_NODE, commit: logIndex(0) },
     entries: [],
     recovering: null,
   });
   assert.equal(s.halts[0]?.code, 70);
   assert.match(String(s.halts[0]?.thrown), /restored twice/);
+});
+
+test("a process that was stopped knows it before it takes what lay in its sockets", () => {
+  const s = stage();
+  let monoMs = 25;
+  const stop = s.runtime.startClock(1_000_000, () => monoMs);
+  s.runtime.subscribe((event) => {
+    if (event.kind === "warning") s.log.push(event.code);
+  });
+  monoMs += 2_000_000;
+  fromPeer(s, "MsgHeartbeat");
+  stop();
+  assert.equal(s.log[0], "stalled");
+  assert.ok(s.log.length > 1, "the heartbeat is answered then");
 });
