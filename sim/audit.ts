@@ -1,6 +1,7 @@
 /**
  * Gathers the audit records of the whole run and checks what they promise: one record has one place and one wording at every
- * witness; each witness publishes each record, in order, and never twice in one life; on hold nothing is decided by itself.
+ * witness; each life of a witness publishes, from its first record on, every record once and in order; on hold nothing is decided
+ * by itself. (What was on the disk of a witness and not applied when it died, its next life takes for old and does not publish.)
  */
 import type { AuditRecord } from "../src/core/model/state.js";
 import { Violation } from "./checks.js";
@@ -9,14 +10,16 @@ import type { Process, World } from "./world.js";
 /** The decisions that only a program takes; a person's switchover and an owed rollback pass a hold. */
 const AUTOMATIC = /^(initial|failover|failback) of /;
 
+/** More records than one entry yields. */
+const SEQS = 1000;
+
 export class Audit {
-  private readonly world: World;
   private readonly records = new Map<string, AuditRecord>();
-  private readonly published = new Map<string, Set<string>>();
+  /** By life: its first record and all of them. */
+  private readonly published = new Map<string, { readonly from: number; readonly seen: Set<number> }>();
   private readonly lastOfLife = new Map<string, number>();
 
   constructor(world: World) {
-    this.world = world;
     const { onStep, onEffect } = world;
     world.onStep = (process) => {
       onStep(process);
@@ -34,14 +37,15 @@ export class Audit {
     return [...this.records.values()].sort((a, b) => a.index - b.index || a.seq - b.seq);
   }
 
-  /** To be called at the end, with every witness up and caught up. */
+  /** To be called at the end. */
   finish(): void {
-    for (const process of this.world.processes) {
-      const seen = this.published.get(process.id);
-      for (const [place, record] of this.records) {
-        if (seen?.has(place) !== true)
-          throw new Violation(`${process.id} never published ${place}: ${record.message}`);
-      }
+    for (const [life, { from, seen }] of this.published) {
+      const missing = this.all().find(({ index, seq }) => {
+        const order = index * SEQS + seq;
+        return order > from && order < (this.lastOfLife.get(life) ?? 0) && !seen.has(order);
+      });
+      if (missing !== undefined)
+        throw new Violation(`${life} never published ${missing.index}: ${missing.message}`);
     }
     const held = new Set<string>();
     for (const { group, kind, message, index } of this.all()) {
@@ -57,23 +61,23 @@ export class Audit {
     for (const record of process.witness?.state.history.slice(-8) ?? []) this.keep(process, record);
   }
 
-  private keep(process: Process, record: AuditRecord): string {
+  private keep(process: Process, record: AuditRecord): void {
     const place = `${record.index}.${record.seq}`;
     const known = this.records.get(place);
     if (known === undefined) this.records.set(place, record);
     else if (known !== record && JSON.stringify(known) !== JSON.stringify(record))
       throw new Violation(`${process.id} tells ${place} otherwise: ${record.message}, not ${known.message}`);
-    return place;
   }
 
   private onPublished(process: Process, record: AuditRecord): void {
-    const place = this.keep(process, record);
-    const seen = this.published.get(process.id) ?? new Set();
-    this.published.set(process.id, seen.add(place));
+    this.keep(process, record);
     const life = `${process.id} ${process.life}`;
-    const order = record.index * 1000 + record.seq;
+    const order = record.index * SEQS + record.seq;
     const last = this.lastOfLife.get(life) ?? -1;
-    if (order <= last) throw new Violation(`${process.id} publishes ${place} after ${last / 1000}`);
+    if (order <= last) throw new Violation(`${process.id} publishes index ${record.index} again, or late`);
     this.lastOfLife.set(life, order);
+    const lived = this.published.get(life) ?? { from: order, seen: new Set() };
+    lived.seen.add(order);
+    this.published.set(life, lived);
   }
 }
