@@ -88,7 +88,7 @@ function listenError(cause: unknown, protocol: "UDP" | "TCP", host: string, port
     case "EADDRNOTAVAIL":
       return new DnsServerError(
         "dns_listen_address",
-        `${where}: this host does not have the address (see: ip addr); correct dns in the local file`,
+        `${where}: this host does not have the address (see: ip addr); correct \`dns\` of this witness`,
         cause,
       );
     default:
@@ -155,7 +155,8 @@ class Listener implements DnsServer {
     }
     this.#udp.on("message", (packet, peer) => {
       this.#udpQueries++;
-      const reply = this.#answer(packet, "udp");
+      // Port 0 is legal in UDP, says "no answer, please", and comes in forged packets; Node's send throws for it.
+      const reply = peer.port === 0 ? this.#count(null) : this.#answer(packet, "udp");
       if (reply !== null) this.#udp?.send(reply, peer.port, peer.address, () => {});
     });
     this.#udp.on("error", (error) => this.#problem(`dns: UDP socket: ${error.message}`, error));

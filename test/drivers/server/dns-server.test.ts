@@ -488,6 +488,30 @@ test("a snapshot that cannot be had is SERVFAIL, and told once a second at most"
   }
 });
 
+/** Only a raw socket can send from port 0; Node has none. */
+const RAW = process.getuid?.() === 0 || process.env["CI"] === "true" ? false : "needs root, for a raw socket";
+
+test("a packet from port 0, to which nobody can answer, does not end the process", {
+  skip: RAW,
+}, async () => {
+  const before = server.stats().dropped;
+  const query = encodeMessage({
+    ...EMPTY_MESSAGE,
+    questions: [{ name: "app.pm.test", type: TYPE.A, class: CLASS.IN }],
+  });
+  const header = Buffer.alloc(8);
+  header.writeUInt16BE(server.port, 2);
+  header.writeUInt16BE(8 + query.length, 4);
+  const send = `import socket
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
+raw.sendto(bytes.fromhex("${Buffer.concat([header, query]).toString("hex")}"), ("127.0.0.1", 0))`;
+  await promisify(execFile)("python3", ["-c", send]);
+  for (let waits = 0; waits < 500 && server.stats().dropped === before; waits++)
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.equal(server.stats().dropped, before + 1);
+  assert.equal((await ask("app.pm.test", "A")).rcode, "NOERROR");
+});
+
 const DIG =
   existsSync("/usr/bin/dig") || process.env["CI"] === "true"
     ? false
