@@ -296,11 +296,8 @@ export class GroupWriter {
 
   async #settleThenDrain(): Promise<void> {
     await this.#settle();
-    await this.#drainIfWaiting();
-  }
-
-  async #drainIfWaiting(): Promise<void> {
-    if (this.#refusal === null && this.#queue.length > 0) await this.#drain();
+    // While closing, too: what was handed in before is finished. After a failure nothing waits any more.
+    if (this.#queue.length > 0) await this.#drain();
     else this.#work = null;
   }
 

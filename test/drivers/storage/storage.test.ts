@@ -198,3 +198,18 @@ test("any sequence of appends, overwrites and restarts equals a plain array", as
     { numRuns: 60 },
   );
 });
+
+test("an append that is handed in while the mirror settles is finished by a close", async (t) => {
+  for (let round = 0; round < 3; round++) {
+    const directory = privateDirectory(t);
+    const { storage } = await open(directory);
+    await storage.append({ hardState: null, entries: [entry(1, 1)] });
+    // The mirror settles after 20 ms; timers of one length fire in the order in which they were set, so this one comes next.
+    await setTimeout(20);
+    const append = storage.append({ hardState: null, entries: [entry(2, 1)] });
+    await storage.close();
+    const outcome = await Promise.race([append.then(() => "durable"), setTimeout(1000, "never settled")]);
+    assert.equal(outcome, "durable");
+    assert.deepEqual((await readBack(directory)).entries, entries(1, 2, 1));
+  }
+});
