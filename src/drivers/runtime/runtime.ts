@@ -29,6 +29,20 @@ export type Listener = (event: PublishedEvent) => void;
 export const EXIT_SOFTWARE = 70;
 export const EXIT_STORAGE = 74;
 
+const STOPPING: AdminResponse = {
+  kind: "refused",
+  code: "stopping",
+  message: "this witness is stopping; ask another one",
+  leader: null,
+};
+const STOPPED_IN_WRITE: AdminResponse = {
+  kind: "refused",
+  code: "unknown_outcome",
+  message:
+    "this witness stopped before it answered; the request may have been decided: look at status and history",
+  leader: null,
+};
+
 /** Who waits for an answer; a write that gets none may have been decided. */
 interface Client {
   readonly isWrite: boolean;
@@ -91,11 +105,20 @@ export class Runtime {
 
   /** Asks the witness; resolves with its answer. An aborted signal means that nobody wants the answer any more. */
   request(request: AdminRequest, signal: AbortSignal): Promise<AdminResponse> {
+    // The listeners close a moment after the witness; what comes in between was never handed to it.
+    if (this.halted) return Promise.resolve(STOPPING);
     const id = `${this.requestPrefix}-${++this.requestCount}`;
     return new Promise((resolve) => {
-      this.clients.set(id, { isWrite: request.kind !== "status" && request.kind !== "explain", resolve });
-      signal.addEventListener("abort", () => {
+      const onAbort = (): void => {
         if (this.clients.delete(id)) this.post({ kind: "abandoned", id });
+      };
+      signal.addEventListener("abort", onAbort, { once: true });
+      this.clients.set(id, {
+        isWrite: request.kind !== "status" && request.kind !== "explain",
+        resolve: (response) => {
+          signal.removeEventListener("abort", onAbort);
+          resolve(response);
+        },
       });
       this.post({ kind: "request", id, request });
     });
@@ -174,14 +197,7 @@ export class Runtime {
     this.halted = true;
     for (const [id, { isWrite, resolve }] of this.clients) {
       this.clients.delete(id);
-      resolve({
-        kind: "refused",
-        code: isWrite ? "unknown_outcome" : "stopping",
-        message: isWrite
-          ? "this witness stopped before it answered; the request may have been decided: look at status and history"
-          : "this witness is stopping; ask another one",
-        leader: null,
-      });
+      resolve(isWrite ? STOPPED_IN_WRITE : STOPPING);
     }
     this.world.halt(code, reason, thrown);
   }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { test } from "node:test";
 import { logIndex, NO_NODE, nodeId, term, witnessId } from "../../../src/core/base/ids.js";
 import { message } from "../../../src/core/raft/raft.js";
@@ -111,6 +112,27 @@ test("when the witness stops, a waiting write may have happened and a waiting re
     s.halts.map(({ code }) => code),
     [0],
   );
+});
+
+test("a request that comes after the end is answered at once instead of never", async () => {
+  const s = stage();
+  s.runtime.post({ kind: "stop" });
+  const never = new AbortController().signal;
+  const asked = s.runtime.request({ kind: "hold", group: "shop", by: "me", reason: "why" }, never);
+  const answer = await Promise.race([asked, new Promise((resolve) => setImmediate(() => resolve(null)))]);
+  assert.deepEqual(answer, {
+    kind: "refused",
+    code: "stopping",
+    message: "this witness is stopping; ask another one",
+    leader: null,
+  });
+});
+
+test("an answered request leaves no listener on a signal that lives longer", async () => {
+  const s = stage();
+  const { signal } = new AbortController();
+  for (let i = 0; i < 3; i++) await s.runtime.request({ kind: "status", linearizable: false }, signal);
+  assert.equal(getEventListeners(signal, "abort").length, 0);
 });
 
 test("a bug in the core stops the witness with its own exit code instead of going on", () => {
