@@ -3,14 +3,16 @@
  *
  * node looks names up with getaddrinfo on the same few threads that LevelDB writes on, and a dead resolver holds a
  * thread for ten seconds and more. So: one lookup a name at a time, at most two at all, answers kept for five seconds,
- * and when the resolver is silent the addresses known last serve on (the resolver's trouble is not the target's). A name
- * that does not exist is forgotten at once. The caller's budget runs meanwhile; it need not wait for us.
+ * and when the resolver fails or is silent the addresses known last serve on (its trouble is not the target's): the caller's
+ * budget runs meanwhile, and is shorter than a resolver's silence. A name that does not exist is forgotten at once.
  */
 import { type LookupAddress, lookup as lookupByNode } from "node:dns";
 import type { LookupFunction } from "node:net";
 
 const FRESH_MS = 5000;
 const PARALLEL = 2;
+/** How long a caller waits for news of a name whose addresses are known; the shortest budget of a probe bears it. Unit: ms. */
+const PATIENCE_MS = 5;
 
 /** Finds all addresses of a name, as `dns.lookup` does with `all`. */
 export type Resolve = (
@@ -68,7 +70,11 @@ export class NameCache {
       process.nextTick(done, null, entry.addresses);
       return;
     }
-    entry.waiting.push((error) => done(error, entry.addresses));
+    entry.waiting.push(
+      entry.addresses.length === 0
+        ? (error) => done(error, entry.addresses)
+        : impatient((error) => done(error, entry.addresses)),
+    );
     if (entry.waiting.length === 1) this.#queue.push(name);
     this.#next();
   }
@@ -100,4 +106,17 @@ export class NameCache {
     }
     for (const wake of waiting) wake(reported);
   }
+}
+
+/** `wake`, called without an error after `PATIENCE_MS` unless it was called before. */
+function impatient(wake: (error: NodeJS.ErrnoException | null) => void): typeof wake {
+  let isAwake = false;
+  const once: typeof wake = (error) => {
+    if (isAwake) return;
+    isAwake = true;
+    clearTimeout(timer);
+    wake(error);
+  };
+  const timer = setTimeout(() => once(null), PATIENCE_MS);
+  return once;
 }

@@ -75,6 +75,22 @@ test("the addresses known last serve on while the resolver is silent, but not wh
   await assert.rejects(fourth, { code: "EAI_AGAIN" });
 });
 
+test("a resolver that hangs costs a known name no probe: its addresses serve meanwhile", async () => {
+  const resolver = new Resolver();
+  const cache = new NameCache(resolver.resolve, 0);
+  const first = find(cache, "a.example");
+  resolver.answer("a.example", "10.0.0.1");
+  await first;
+  // Nobody answers; a probe would give up after its 250 ms and call that the target's silence.
+  const pending = find(cache, "a.example");
+  const late = new Promise((resolve) => setTimeout(() => resolve("waits for the resolver"), 2000).unref());
+  assert.equal(await Promise.race([pending, late]), "10.0.0.1");
+  resolver.answer("a.example", "10.0.0.2");
+  const next = find(cache, "a.example");
+  resolver.answer("a.example", "10.0.0.2");
+  assert.equal(await next, "10.0.0.2", "the answer that came late is known from then on");
+});
+
 test("a caller that wants one family gets that one, and all when it asks for all", async () => {
   const cache = new NameCache((_, done) =>
     done(null, [
