@@ -71,8 +71,6 @@ export class HttpProber {
       const key = name.toLowerCase();
       own[key] = [...(own[key] ?? []), value];
     }
-    const auth =
-      url.username === "" ? null : `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
     return {
       agent: false,
       host: url.hostname.replace(/^\[|\]$/g, ""),
@@ -81,7 +79,6 @@ export class HttpProber {
       method: spec.method,
       headers: joinSingles({ ...headers, ...own }),
       lookup: this.#names.lookup,
-      ...(auth === null ? {} : { auth }),
     };
   }
 
