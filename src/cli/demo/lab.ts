@@ -87,9 +87,14 @@ export class Lab {
       }
     }
     const lab = new Lab(directory, witnesses, services);
-    await writeFile(lab.configFile, lab.document());
-    await Promise.all(services.map(({ id }) => lab.startService(id)));
-    await Promise.all(witnesses.map(({ id }) => lab.startWitness(id)));
+    try {
+      await writeFile(lab.configFile, lab.document());
+      await Promise.all(services.map(({ id }) => lab.startService(id)));
+      await Promise.all(witnesses.map(({ id }) => lab.startWitness(id)));
+    } catch (error) {
+      await lab.stop();
+      throw error;
+    }
     return lab;
   }
 
@@ -121,6 +126,7 @@ export class Lab {
     this.adopt(id, child);
     await new Promise<void>((resolve, reject) => {
       child.once("message", () => resolve());
+      child.once("error", reject);
       child.once("exit", () => reject(new Error(`service ${id} did not start`)));
     });
   }
@@ -131,6 +137,10 @@ export class Lab {
     await mkdir(data, { recursive: true });
     const log = createWriteStream(join(this.directory, `${id}.log`), { flags: "a" });
     await new Promise<void>((resolve, reject) => log.once("open", () => resolve()).once("error", reject));
+    if (this.stopping) {
+      log.close();
+      throw new Error(`the lab was stopped before witness ${id} was started`);
+    }
     const child = fork(ENTRY, ["run", "--config", this.configFile, "--witness", id, "--data", data], {
       stdio: ["ignore", log, log, "ipc"],
       env: { ...process.env, UV_THREADPOOL_SIZE: "16" },

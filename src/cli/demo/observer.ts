@@ -37,7 +37,7 @@ export class Observer {
 
   /**
    * Resolves with the first record, from position `from` of `records` on, that `matches`; rejects when `timeoutMs` have passed,
-   * saying `what` did not happen.
+   * saying `what` did not happen. Does not keep the process alive: the processes that are observed do.
    */
   expect(
     what: string,
@@ -57,7 +57,7 @@ export class Observer {
       const timer = setTimeout(() => {
         this.listeners.delete(listener);
         reject(new Error(`within ${timeoutMs / 1000} s it did not happen: ${what}`));
-      }, timeoutMs);
+      }, timeoutMs).unref();
       this.listeners.add(listener);
     });
   }

@@ -6,6 +6,8 @@
  * detect = the fault until the decision's evidence was complete (last observation before it), agree = until the decision was
  * committed, route = until the route step was finished, verify = until every listed server agreed.
  */
+
+import { siteId } from "../../core/base/ids.js";
 import type { StatusReport } from "../../core/model/admin.js";
 import type { AuditRecord } from "../../core/model/state.js";
 import { queryDns } from "../../drivers/dns/query.js";
@@ -127,7 +129,8 @@ async function until(what: string, holds: () => Promise<boolean>): Promise<void>
   for (;;) {
     if (await holds().catch(() => false)) return;
     if (Date.now() > deadlineMs) throw new Error(`within ${PATIENCE_MS / 1000} s it did not hold: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    // The lab's processes keep us alive; once they are stopped, a wait for them must not.
+    await new Promise((resolve) => setTimeout(resolve, 50).unref());
   }
 }
 
@@ -186,7 +189,7 @@ async function switchover(lab: Lab, site: string): Promise<boolean> {
   const connection = await connectAdmin(address, 1000);
   try {
     const answer = await connection.request(
-      { kind: "switchover", group: GROUP, to: site as never, by: "demo", reason: "the demo asks" },
+      { kind: "switchover", group: GROUP, to: siteId(site), by: "demo", reason: "the demo asks" },
       5000,
     );
     return answer.kind === "accepted";
