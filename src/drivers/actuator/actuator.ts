@@ -9,6 +9,7 @@ import { setMaxListeners } from "node:events";
 import type { ClusterConfig, GroupConfig } from "../../core/model/config.js";
 import type { Plan, StepKey, StepName, StepOutcome } from "../../core/model/state.js";
 import { resolveSecret } from "../config/secret.js";
+import { stepBindings } from "../log/log.js";
 import { announceStep } from "./announce-step.js";
 import { routeDns } from "./dns-route.js";
 import { verifyDns } from "./dns-verify.js";
@@ -80,7 +81,7 @@ export function createActuator(options: ActuatorOptions): Actuator {
       return await carryOut(context, secrets, dns);
     } catch (error) {
       // A bug; whether the step happened nobody knows.
-      log.warn({ ...fieldsOf(order.key), err: error }, "a step broke off");
+      log.warn({ ...stepBindings(order.key), err: error }, "a step broke off");
       return unknown(
         "internal",
         `the step broke off: ${error instanceof Error ? error.message : String(error)}`,
@@ -95,11 +96,11 @@ export function createActuator(options: ActuatorOptions): Actuator {
     }
     if (controller.signal.aborted) return unknown("cancelled", "the step was cancelled before it ran");
     const startedAt = performance.now();
-    log.info({ ...fieldsOf(order.key), to: order.plan.to, deadlineMs: order.deadlineMs }, "step runs");
+    log.info({ ...stepBindings(order.key), to: order.plan.to, deadlineMs: order.deadlineMs }, "step runs");
     const outcome = await withinDeadline(order, controller, perform(order, controller));
     const { kind, code, message } = outcome;
     const fields = {
-      ...fieldsOf(order.key),
+      ...stepBindings(order.key),
       outcome: kind,
       code,
       tookMs: Math.round(performance.now() - startedAt),
@@ -204,10 +205,6 @@ async function withinDeadline(
 
 function nameOf(key: StepKey): string {
   return `${key.group}:${key.epoch}:${key.step}`;
-}
-
-function fieldsOf({ group, epoch, step, attempt }: StepKey): object {
-  return { group, epoch, step, attempt };
 }
 
 /** Secrets from where the document says; a file that is open to everybody is told of once. */

@@ -7,6 +7,7 @@
  * listed, a resolver) agrees. One that answers wrongly is never passed over. A planned move has time and an old site to go
  * back to: there every server must agree; but not every witness, whose embedded server follows the log as soon as it is back.
  */
+import { setMaxListeners } from "node:events";
 import type { RouteConfig } from "../../core/model/config.js";
 import type { StepOutcome } from "../../core/model/state.js";
 import type { DnsVerifyOutcome, DnsVerifyReport, DnsVerifyRequest } from "./dns-verify.js";
@@ -84,7 +85,10 @@ async function verifyZone(
   const consider = (): void => {
     if (isPatienceOver && agreesButSilent([...latest.values()])) enough.abort();
   };
-  const outcome = await verifyDns(request, AbortSignal.any([signal, enough.signal]), (report) => {
+  const until = AbortSignal.any([signal, enough.signal]);
+  // Every question under way listens; that is no leak, whatever Node would say on stderr.
+  setMaxListeners(0, until);
+  const outcome = await verifyDns(request, until, (report) => {
     latest.set(`${report.role} ${report.server}`, report);
     if (isStrict) return;
     patience ??= setTimeout(() => {
