@@ -20,6 +20,7 @@ import { startDnsServer } from "./drivers/server/dns-server.js";
 import { ZoneView } from "./drivers/server/zone-data.js";
 import { openStorage } from "./drivers/storage/storage.js";
 import { StorageError } from "./drivers/storage/storage-error.js";
+import { parseAddress } from "./drivers/transport/address.js";
 import { openTransport } from "./drivers/transport/transport.js";
 import { packageVersion } from "./version.js";
 
@@ -210,7 +211,7 @@ async function listen(
     if (event.kind === "role") admin.setServing(event.leader !== null);
   });
   if (own.self.dns === null) return;
-  const { host, port } = splitAddress(own.self.dns);
+  const { host, port } = parseAddress(own.self.dns, "dns");
   const zones = new ZoneView();
   const dns = await startDnsServer({
     host,
@@ -220,12 +221,6 @@ async function listen(
       log.warn({ code: "dns", ...(cause === undefined ? {} : { err: cause }) }, message),
   });
   closers.push(() => dns.close());
-}
-
-/** `host:port` with an IPv6 host in brackets; checked when the document was read. */
-function splitAddress(address: string): { host: string; port: number } {
-  const colon = address.lastIndexOf(":");
-  return { host: address.slice(0, colon).replace(/^\[|\]$/g, ""), port: Number(address.slice(colon + 1)) };
 }
 
 function monoMs(): number {

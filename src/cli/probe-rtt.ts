@@ -3,6 +3,7 @@
  */
 import { connect } from "node:net";
 import { performance } from "node:perf_hooks";
+import { parseAddress } from "../drivers/transport/address.js";
 
 const SAMPLES = 5;
 const TIMEOUT_MS = 2_000;
@@ -24,9 +25,7 @@ export async function measureConnectRtt(address: string): Promise<number | { rea
 }
 
 function handshake(address: string): Promise<number | string> {
-  const colon = address.lastIndexOf(":");
-  const host = address.slice(0, colon).replace(/^\[|\]$/g, "");
-  const port = Number(address.slice(colon + 1));
+  const { host, port } = parseAddress(address, "peer");
   return new Promise((resolve) => {
     const begun = performance.now();
     const socket = connect({ host, port });

@@ -33,9 +33,7 @@ export function decodeUtf8(bytes: Uint8Array): string | null {
             : (lead & 0xf8) === 0xf0
               ? 3
               : -1;
-    if (extra < 0 || i + extra >= bytes.length + 0) {
-      if (extra !== 0) return null;
-    }
+    if (extra < 0 || i + extra >= bytes.length) return null;
     let c = extra === 0 ? lead : lead & (0x3f >> extra);
     for (let k = 1; k <= extra; k++) {
       const next = bytes[i + k] ?? 0;
