@@ -1,6 +1,6 @@
 /**
- * Acts of one scene: subtests that build on each other. The first that fails ends the scene, because what follows would only
- * fail for its sake, and the scene then prints its logs.
+ * Acts of one scene: subtests that build on each other. The first that fails ends the scene, because what
+ * follows would only fail for its sake, and the scene then prints its logs.
  */
 import type { TestContext } from "node:test";
 

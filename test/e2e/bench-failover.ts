@@ -12,7 +12,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { SERVICES, type SiteName } from "./cluster.js";
+import { SERVICES, type SiteName } from "./document.js";
 import { type Scene, skipSites, withSites } from "./sites.js";
 
 const { values } = parseArgs({

@@ -1,9 +1,10 @@
 /**
- * Three witnesses and six services as real processes, and what a test does to them: start, kill -9, stop, freeze; ask over the
- * admin API; read the logs when something went wrong.
+ * Three witnesses and six services as real processes, and what a test does to them: start, kill -9, stop,
+ * freeze; ask over the admin API; read the logs when something went wrong.
  *
- * The document is written here, as the plain value that YAML stands for. Invariants: each process is ended by `destroy`, by
- * its pid, and the directory goes with it; a witness keeps its data directory from life to life.
+ * Invariants: each process is ended by
+ * `destroy`, by its pid, and the directory goes with it; a witness keeps its data directory from life to
+ * life.
  */
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -12,41 +13,27 @@ import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { stringify } from "yaml";
 import type { AdminRequest, AdminResponse, StatusReport } from "../../src/core/model/admin.js";
 import type { AuditRecord, GroupState } from "../../src/core/model/state.js";
 import { connectAdmin } from "../../src/drivers/server/admin-client.js";
+import {
+  GROUP,
+  SERVICES,
+  type Section,
+  type ServicePlace,
+  SITES,
+  type SiteName,
+  WITNESSES,
+  type WitnessName,
+  type WitnessPlace,
+  writeDocument,
+} from "./document.js";
 import type { Machine } from "./machine.js";
 import { until } from "./until.js";
-
-export const WITNESSES = ["w-a", "w-b", "w-c"] as const;
-export type WitnessName = (typeof WITNESSES)[number];
-export const SITES = ["a", "b"] as const;
-export type SiteName = (typeof SITES)[number];
-export const SERVICES = ["web", "api", "db"] as const;
-export const GROUP = "shop";
-export const ZONE = "example.test";
-export const NAME = `www.${ZONE}`;
-/** What the name says for each site (addresses of RFC 5737, for documentation). */
-export const ADDRESS: Readonly<Record<SiteName, string>> = { a: "192.0.2.10", b: "198.51.100.20" };
 
 /** The `pointsman` command. */
 export const COMMAND = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 const SERVICE = fileURLToPath(new URL("../../src/cli/demo/service.js", import.meta.url));
-
-export interface WitnessPlace {
-  readonly id: WitnessName;
-  readonly machine: Machine;
-  readonly peer: string;
-  readonly admin: string;
-  /** Of its embedded name server, or null. */
-  readonly dns: string | null;
-  readonly data: string;
-  readonly log: string;
-}
-
-/** A value of the document. */
-export type Section = Readonly<Record<string, unknown>>;
 
 export interface ClusterOptions {
   readonly machines: Readonly<Record<WitnessName, Machine>>;
@@ -83,14 +70,14 @@ export class Cluster {
   readonly directory: string;
   readonly witnesses: readonly WitnessPlace[];
   private readonly options: ClusterOptions;
-  private readonly services: ReadonlyMap<string, { machine: Machine; port: number }>;
+  private readonly services: ReadonlyMap<string, ServicePlace>;
   private readonly running = new Map<string, Running>();
 
   private constructor(
     directory: string,
     options: ClusterOptions,
     witnesses: readonly WitnessPlace[],
-    services: ReadonlyMap<string, { machine: Machine; port: number }>,
+    services: ReadonlyMap<string, ServicePlace>,
   ) {
     this.directory = directory;
     this.options = options;
@@ -115,7 +102,7 @@ export class Cluster {
         log: join(directory, `${id}.log`),
       });
     }
-    const services = new Map<string, { machine: Machine; port: number }>();
+    const services = new Map<string, ServicePlace>();
     for (const site of SITES) {
       const machine = options.serviceMachines?.[site] ?? options.machines[`w-${site}`];
       for (const [i, service] of SERVICES.entries()) {
@@ -123,7 +110,9 @@ export class Cluster {
       }
     }
     const cluster = new Cluster(directory, options, witnesses, services);
-    await writeFile(cluster.configFile, stringify(cluster.document()));
+    const { groups, names, extra } = options;
+    const document = writeDocument({ witnesses, services, groups, names, extra });
+    await writeFile(cluster.configFile, document);
     try {
       if (options.startServices !== false)
         await Promise.all([...services.keys()].map((id) => cluster.startService(id)));
@@ -249,7 +238,10 @@ export class Cluster {
     }
   }
 
-  /** Waits until a running witness leads and all of `among` (default: all that run) follow it; returns its name. */
+  /**
+   * Waits until a running witness leads and all of `among` (default: all that run) follow it; returns its
+   * name.
+   */
   leader(among?: readonly string[]): Promise<WitnessName> {
     const ids = among ?? WITNESSES.filter((id) => this.isRunning(id));
     const look = async (): Promise<WitnessName | null> => {
@@ -316,7 +308,10 @@ export class Cluster {
     });
   }
 
-  /** The end of every witness's log, for when something went wrong; POINTSMAN_E2E_KEEP names a directory for all of them. */
+  /**
+   * The end of every witness's log, for when something went wrong; POINTSMAN_E2E_KEEP names a directory for
+   * all of them.
+   */
   async tails(lines = 30): Promise<string> {
     const keep = process.env["POINTSMAN_E2E_KEEP"];
     if (keep !== undefined) {
@@ -326,7 +321,8 @@ export class Cluster {
     const parts = await Promise.all(
       this.witnesses.map(async ({ id, log }) => {
         const text = await readFile(log, "utf8").catch(() => "no log\n");
-        return `--- ${id}${this.isRunning(id) ? "" : " (not running)"}\n${text.trimEnd().split("\n").slice(-lines).join("\n")}`;
+        const end = text.trimEnd().split("\n").slice(-lines).join("\n");
+        return `--- ${id}${this.isRunning(id) ? "" : " (not running)"}\n${end}`;
       }),
     );
     return parts.join("\n");
@@ -350,44 +346,6 @@ export class Cluster {
     void exited.then(() => {
       if (this.running.get(id) === running) this.running.delete(id);
     });
-  }
-
-  private document(): Section {
-    const { groups = { [GROUP]: { route: [{ embedded: ZONE }] } }, extra, embeddedDns } = this.options;
-    const embedded = { nameServers: [`ns.${ZONE}`], contact: `hostmaster.${ZONE}`, ttl: "1s" };
-    return {
-      cluster: "e2e",
-      version: 1,
-      witnesses: Object.fromEntries(
-        this.witnesses.map(({ id, peer, admin, dns }) => [
-          id,
-          { ...(id === "w-c" ? {} : { site: id.slice(2) }), peer, admin, ...(dns === null ? {} : { dns }) },
-        ]),
-      ),
-      sites: [...SITES],
-      // A little calmer than the profile: on two cores that run other tests, too, processes stand still for half a second.
-      timings: { profile: "fast", electionMin: "600ms", electionMax: "1200ms", viewTimeout: "3s" },
-      probes: { interval: "200ms", timeout: "500ms" },
-      ...(embeddedDns === true ? { dns: { zones: { [ZONE]: embedded } } } : {}),
-      groups: Object.fromEntries(
-        Object.entries(groups).map(([id, group]) => [id, { sites: this.sitesOf(id), ...group }]),
-      ),
-      ...extra,
-    };
-  }
-
-  /** The same three services at each site for every group. */
-  private sitesOf(group: string): Section {
-    const name = this.options.names?.[group] ?? NAME;
-    return Object.fromEntries(
-      SITES.map((site) => {
-        const targets = SERVICES.map((service) => {
-          const place = this.services.get(`${site}/${service}`);
-          return [service, { http: `http://${place?.machine.host}:${place?.port}/health` }];
-        });
-        return [site, { targets: Object.fromEntries(targets), records: { [name]: { A: ADDRESS[site] } } }];
-      }),
-    );
   }
 }
 

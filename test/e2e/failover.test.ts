@@ -1,11 +1,11 @@
 /**
- * The main job at real hosts and a real name server: what fails, what moves, and what must not. One scene for all, because the
- * start of three witnesses is the dear part: each case begins where the one before it ended.
+ * The main job at real hosts and a real name server: what fails, what moves, and what must not. One scene for
+ * all, because the start of three witnesses is the dear part: each case begins where the one before it ended.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { act } from "./act.js";
-import { ADDRESS, GROUP, type SiteName } from "./cluster.js";
+import { ADDRESS, GROUP, type SiteName } from "./document.js";
 import { PLACE, type Scene, skipSites, withSites } from "./sites.js";
 import { always, until } from "./until.js";
 

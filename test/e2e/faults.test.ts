@@ -1,8 +1,9 @@
 /**
- * What goes wrong around a running cluster, on loopback: things that hang, lie, vanish, flood, or fill up. Each ends with the
- * right word in the right place, and the cluster goes on.
+ * What goes wrong around a running cluster, on loopback: things that hang, lie, vanish, flood, or fill up.
+ * Each ends with the right word in the right place, and the cluster goes on.
  *
- * One cluster with a group for each kind of trouble, because a group in trouble must not touch its neighbours anyway.
+ * One cluster with a group for each kind of trouble, because a group in trouble must not touch its neighbours
+ * anyway.
  */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -24,7 +25,8 @@ import {
   testKey,
 } from "../support/name-servers.js";
 import { act } from "./act.js";
-import { ADDRESS, Cluster, COMMAND, GROUP, NAME, type Section, WITNESSES, ZONE } from "./cluster.js";
+import { Cluster, COMMAND } from "./cluster.js";
+import { ADDRESS, GROUP, NAME, type Section, WITNESSES, ZONE } from "./document.js";
 import { startWebhookReceiver, type WebhookReceiver } from "./listeners.js";
 import { LOOPBACK } from "./machine.js";
 import { mountSmallDisk, type SmallDisk } from "./small-disk.js";
@@ -317,7 +319,8 @@ async function handOver(t: TestContext, cluster: Cluster): Promise<void> {
   const next = await cluster.leader(others);
   assert.deepEqual(await stopped, { code: 0, signal: null });
   assert.equal((await cluster.status(next)).raft.term, before + 1, "one election");
-  // A witness whose patience ended asks first whether it could win; one that was handed the leadership does not.
+  // A witness whose patience ended asks first whether it could win; one that was handed the leadership does
+  // not.
   const roles = (await cluster.logLines(next))
     .filter((line) => line["event"] === "role" && Number(line["term"]) >= before)
     .map(({ msg }) => String(msg));

@@ -1,12 +1,13 @@
 /**
  * An exec hook that writes down what it was told, and that a test can hold in the midst of its work.
  *
- * The hook appends one line of JSON to a journal when it begins and one when it ends, and in between waits as long as a
- * file of its step's name stands in the hold directory. Like a real hook it outlives a leader that is killed.
+ * The hook appends one line of JSON to a journal when it begins and one when it ends, and in between waits as
+ * long as a file of its step's name stands in the hold directory. Like a real hook it outlives a leader that
+ * is killed.
  */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Section } from "./cluster.js";
+import type { Section } from "./document.js";
 
 /** One line of the journal. */
 export interface HookEntry {

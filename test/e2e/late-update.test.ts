@@ -1,14 +1,15 @@
 /**
- * An update of epoch n is held back on its way to the name server; epoch n+1 passes; then the update of epoch n arrives, byte
- * for byte. The name server itself has to refuse it: nobody else could.
+ * An update of epoch n is held back on its way to the name server; epoch n+1 passes; then the update of epoch
+ * n arrives, byte for byte. The name server itself has to refuse it: nobody else could.
  *
- * The document names the name server's own address for all. What the first leader sends there is taken aside at its site
- * (address translation) and comes through a proxy of the test; the others reach the server directly.
+ * The document names the name server's own address for all. What the first leader sends there is taken aside
+ * at its site (address translation) and comes through a proxy of the test; the others reach the server
+ * directly.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type DnsProxy, isUpdate, startDnsProxy } from "../support/dns-proxy.js";
-import { ADDRESS, GROUP, WITNESSES } from "./cluster.js";
+import { ADDRESS, GROUP, WITNESSES } from "./document.js";
 import { PLACE, skipSites, withSites } from "./sites.js";
 import { until } from "./until.js";
 

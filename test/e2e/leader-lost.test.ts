@@ -1,10 +1,12 @@
 /**
- * The leader is killed, or frozen for ten seconds, in each step of a plan in turn. The next leader finishes the plan; one epoch is
- * used; the name server, the hooks and the webhook see nothing that they could not have seen without the loss.
+ * The leader is killed, or frozen for ten seconds, in each step of a plan in turn. The next leader finishes
+ * the plan; one epoch is used; the name server, the hooks and the webhook see nothing that they could not
+ * have seen without the loss.
  *
- * Each step is held open by what it touches (a hook that waits, an answer that is lost, a resolver or a webhook that is silent),
- * so that the leader dies in its midst and not beside it. Only `precheck` touches nothing: there the kill follows the
- * acceptance at once, and lands in it or within a few milliseconds after it.
+ * Each step is held open by what it touches (a hook that waits, an answer that is lost, a resolver or a
+ * webhook that is silent), so that the leader dies in its midst and not beside it. Only `precheck` touches
+ * nothing: there the kill follows the acceptance at once, and lands in it or within a few milliseconds after
+ * it.
  */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
@@ -13,7 +15,7 @@ import { Observer } from "../../src/cli/demo/observer.js";
 import type { AuditRecord, StepName } from "../../src/core/model/state.js";
 import { type DnsProxy, isUpdate, startDnsProxy } from "../support/dns-proxy.js";
 import { act } from "./act.js";
-import { ADDRESS, GROUP, type SiteName, WITNESSES, type WitnessName } from "./cluster.js";
+import { ADDRESS, GROUP, type SiteName, WITNESSES, type WitnessName } from "./document.js";
 import { Hooks } from "./hooks.js";
 import { type Resolver, startResolver, startWebhookReceiver, type WebhookReceiver } from "./listeners.js";
 import { type Additions, type Scene, type Stage, skipSites, withSites } from "./sites.js";
@@ -122,7 +124,10 @@ function ofStep(records: readonly AuditRecord[], epoch: number, step: StepName):
   return records.filter((record) => record.epoch === epoch && record.step === step);
 }
 
-/** One plan, one epoch, every step ended well, by a leader that is not the lost one; the name is where it should be. */
+/**
+ * One plan, one epoch, every step ended well, by a leader that is not the lost one; the name is where it
+ * should be.
+ */
 async function expectFinished(
   scene: Scene,
   props: Props,
@@ -275,7 +280,8 @@ async function play(t: TestContext, scene: Scene, props: Props): Promise<void> {
     t,
     "a leader wakes up with old answers of the name server in hand: its update is refused",
     async () => {
-      // It is frozen after it asked what stands and before it heard the answer; while it sleeps, the name moves twice.
+      // It is frozen after it asked what stands and before it heard the answer; while it sleeps, the name
+      // moves twice.
       const [home, away] = [at, other(at)];
       const leader = await cluster.leader();
       const seen = refusals(props.proxy);
@@ -297,12 +303,13 @@ async function play(t: TestContext, scene: Scene, props: Props): Promise<void> {
       cluster.signal(leader, "SIGCONT");
       await expectFollows(scene, leader, home, epoch + 1);
       const late = seen.updates - before;
+      const answers = late === 0 ? [] : seen.codes.slice(-late);
       t.diagnostic(
-        `updates sent by the leader of the past after it woke up: ${late}, answers: ${seen.codes.slice(-late).join(", ") || "none"}`,
+        `updates sent by the leader of the past after it woke up: ${late}; answers: ${answers.join(", ")}`,
       );
       if (late > 0)
         assert.ok(
-          seen.codes.slice(-late).every((code) => code !== 0),
+          answers.every((code) => code !== 0),
           "none of them was carried out",
         );
     },
@@ -342,5 +349,5 @@ async function whereHit(scene: Scene, epoch: number, lost: WitnessName): Promise
   const last = (await scene.cluster.history(witness)).filter(
     (record) => record.epoch === epoch && record.leader === lost,
   );
-  return `precheck: the last that the killed leader got into the log was: ${last.at(-1)?.message ?? "nothing"}`;
+  return `precheck: the last that the killed leader got into the log: ${last.at(-1)?.message ?? "nothing"}`;
 }

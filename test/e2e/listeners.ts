@@ -1,5 +1,6 @@
 /**
- * Two servers that a test plays for the witnesses: one that takes webhooks, and a resolver that can fall silent.
+ * Two servers that a test plays for the witnesses: one that takes webhooks, and a resolver that can fall
+ * silent.
  */
 import { createSocket } from "node:dgram";
 import { once } from "node:events";

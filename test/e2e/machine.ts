@@ -1,6 +1,6 @@
 /**
- * Where a process of a cluster runs: on this machine's loopback, or at a site of a NetLab. What a test needs to know of
- * the difference is here and nowhere else.
+ * Where a process of a cluster runs: on this machine's loopback, or at a site of a NetLab. What a test needs
+ * to know of the difference is here and nowhere else.
  */
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
 import { freePort } from "../support/name-servers.js";

@@ -1,6 +1,6 @@
 /**
- * A witness that cannot work says so in one line with a stable code, ends with the exit code that docs/errors.md gives, and does
- * so before it promised anything to anybody.
+ * A witness that cannot work says so in one line with a stable code, ends with the exit code that
+ * docs/errors.md gives, and does so before it promised anything to anybody.
  */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";

@@ -1,6 +1,6 @@
 /**
- * The main job's scene in network namespaces: site 1 and site 2 with a witness and three services each, site 3 with the
- * tie-breaker, site 4 with a real name server that a TSIG key may update.
+ * The main job's scene in network namespaces: site 1 and site 2 with a witness and three services each, site
+ * 3 with the tie-breaker, site 4 with a real name server that a TSIG key may update.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -14,7 +14,8 @@ import {
   startNameServer,
 } from "../support/name-servers.js";
 import { NetLab, skipWithoutNetns } from "../support/netns.js";
-import { ADDRESS, Cluster, GROUP, NAME, type Section, type SiteName, ZONE } from "./cluster.js";
+import { Cluster } from "./cluster.js";
+import { ADDRESS, GROUP, NAME, type Section, type SiteName, ZONE } from "./document.js";
 import { siteMachine } from "./machine.js";
 import { until } from "./until.js";
 

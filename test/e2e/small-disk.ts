@@ -1,5 +1,6 @@
 /**
- * A small file system of its own for a test: to fill it, or to mount it read-only, without touching the machine's.
+ * A small file system of its own for a test: to fill it, or to mount it read-only, without touching the
+ * machine's.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, rmdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";

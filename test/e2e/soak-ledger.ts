@@ -1,7 +1,9 @@
 /**
- * What a client was told, and what the witnesses say afterwards: the ledger compares the two after each round.
+ * What a client was told, and what the witnesses say afterwards: the ledger compares the two after each
+ * round.
  *
- * - What was acknowledged stands in every witness's history, at the acknowledged index, in the words that were used.
+ * - What was acknowledged stands in every witness's history, at the acknowledged index, in the words that
+ *   were used.
  * - What was refused as "nothing was done" stands nowhere; what nobody knows stands there once at most.
  * - A place of the history, once seen, never says anything else, at no witness and after no restart.
  * - Epochs of a group grow by one a decision, and no witness's ticket or last epoch ever goes back.
@@ -55,7 +57,10 @@ export class Ledger {
     return Math.max(0, ...this.epochs.values());
   }
 
-  /** Everything that is wrong, one sentence each. All witnesses must have applied the same before they testify. */
+  /**
+   * Everything that is wrong, one sentence each. All witnesses must have applied the same before they
+   * testify.
+   */
   compare(testimonies: readonly Testimony[]): string[] {
     return [
       ...testimonies.flatMap((testimony) => this.comparePlaces(testimony)),

@@ -1,17 +1,19 @@
 /**
- * Rounds of kill -9: clients hold, resume and switch over through any witness, at a random moment all witnesses (sometimes
- * one or two) are killed, all are started again, and the ledger compares what was acknowledged with what is there.
+ * Rounds of kill -9: clients hold, resume and switch over through any witness, at a random moment all
+ * witnesses (sometimes one or two) are killed, all are started again, and the ledger compares what was
+ * acknowledged with what is there.
  *
- * On loopback, with the embedded name servers as the fourth witness of the truth: all three must answer each name with the
- * address of the site where the group's names point. What is random comes from the seed; when things happen also depends
- * on the machine.
+ * On loopback, with the embedded name servers as the fourth witness of the truth: all three must answer each
+ * name with the address of the site where the group's names point. What is random comes from the seed; when
+ * things happen also depends on the machine.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { nextBelow, type RandomState, randomState } from "../../src/core/base/random.js";
 import type { AdminRequest, AdminResponse } from "../../src/core/model/admin.js";
 import { queryDns } from "../../src/drivers/dns/query.js";
 import { connectAdmin } from "../../src/drivers/server/admin-client.js";
-import { ADDRESS, Cluster, SITES, type SiteName, WITNESSES, ZONE } from "./cluster.js";
+import { Cluster } from "./cluster.js";
+import { ADDRESS, SITES, type SiteName, WITNESSES, ZONE } from "./document.js";
 import { LOOPBACK } from "./machine.js";
 import { Ledger, type Testimony } from "./soak-ledger.js";
 import { until } from "./until.js";
@@ -40,7 +42,10 @@ export interface SoakOptions {
   readonly onRound: (round: number, soFar: Omit<SoakResult, "violations">) => void;
 }
 
-/** Plays the rounds; stops at the first round that finds something wrong. Throws when a cluster does not come back. */
+/**
+ * Plays the rounds; stops at the first round that finds something wrong. Throws when a cluster does not come
+ * back.
+ */
 export async function soak(options: SoakOptions): Promise<SoakResult> {
   const embedded = { route: [{ embedded: ZONE }], stability: "300ms", holdDown: "0s" };
   const cluster = await Cluster.start({
@@ -196,7 +201,10 @@ class Soak {
     }));
   }
 
-  /** Every embedded name server says where the names point. A witness that just started may wait for its leader. */
+  /**
+   * Every embedded name server says where the names point. A witness that just started may wait for its
+   * leader.
+   */
   private async compareNames(testimonies: readonly Testimony[]): Promise<string[]> {
     const wrong: string[] = [];
     for (const group of testimonies[0]?.groups ?? []) {
@@ -207,7 +215,7 @@ class Soak {
         const values = answers.map(({ value }) => value);
         if (values.join() !== expected.join())
           wrong.push(
-            `${id} answers ${nameOf(group.id)} with ${values.join() || "nothing"}, expected ${expected.join() || "nothing"}`,
+            `${id} answers ${nameOf(group.id)} with [${values.join()}], expected [${expected.join()}]`,
           );
       }
     }

@@ -1,6 +1,7 @@
 /**
- * `npm run soak -- --rounds N [--seed S]`: kill -9 of all witnesses at random moments, round after round, and what was
- * acknowledged must be there. Progress on standard error, one line of JSON at the end, exit code 0 or 1.
+ * `npm run soak -- --rounds N [--seed S]`: kill -9 of all witnesses at random moments, round after round, and
+ * what was acknowledged must be there. Progress on standard error, one line of JSON at the end, exit code 0
+ * or 1.
  */
 import { parseArgs } from "node:util";
 import { type SoakResult, soak } from "./soak-run.js";
@@ -30,7 +31,13 @@ function options(): { rounds: number; seed: number } {
 /** On a terminal one line that changes, elsewhere a line now and then. */
 function report(round: number, rounds: number, soFar: Omit<SoakResult, "violations">): void {
   const { acknowledged, unknown, refused, highestEpoch, tookMs } = soFar;
-  const line = `round ${round} of ${rounds}: ${acknowledged} decisions acknowledged, ${unknown} unknown, ${refused} refused, epoch ${highestEpoch}, ${Math.round(tookMs / 1000)} s`;
+  const line = [
+    `round ${round} of ${rounds}: ${acknowledged} decisions acknowledged`,
+    `${unknown} unknown`,
+    `${refused} refused`,
+    `epoch ${highestEpoch}`,
+    `${Math.round(tookMs / 1000)} s`,
+  ].join(", ");
   if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${line}${round === rounds ? "\n" : ""}`);
   else if (round % 10 === 0 || round === rounds) console.error(line);
 }

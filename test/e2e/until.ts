@@ -1,5 +1,6 @@
 /**
- * Waiting in tests of real processes: ask until it holds, or fail with the words of what did not happen and what was seen last.
+ * Waiting in tests of real processes: ask until it holds, or fail with the words of what did not happen and
+ * what was seen last.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -9,7 +10,10 @@ export interface UntilOptions {
   readonly everyMs?: number;
 }
 
-/** Asks until `look` gives something other than false, null or undefined, and returns that. A look that throws is asked again. */
+/**
+ * Asks until `look` gives something other than false, null or undefined, and returns that. A look that throws
+ * is asked again.
+ */
 export async function until<T>(
   what: string,
   look: () => Promise<T | false | null | undefined> | T | false | null | undefined,

@@ -1,13 +1,13 @@
 /**
- * A TCP proxy in front of a name server that knows where one DNS message ends: it can hold an update back and release the
- * very same bytes later, lose answers, break connections, or damage what passes. This is how tests play the line that
- * delays a deposed leader's order.
+ * A TCP proxy in front of a name server that knows where one DNS message ends: it can hold an update back and
+ * release the very same bytes later, lose answers, break connections, or damage what passes. This is how
+ * tests play the line that delays a deposed leader's order.
  */
 import { createConnection, createServer, type Socket } from "node:net";
 
 /**
- * What happens to a request: it passes; it is kept for `release`; it passes but its answer waits for `deliver`, or is lost; the
- * line breaks.
+ * What happens to a request: it passes; it is kept for `release`; it passes but its answer waits for
+ * `deliver`, or is lost; the line breaks.
  */
 export type Fate = "pass" | "hold" | "hold_answer" | "lose_answer" | "break";
 

@@ -1,9 +1,10 @@
 /**
- * Real name servers for tests: BIND 9 (`named`) and Knot (`knotd`), each in a private directory, on a free port, with
- * one zone that a TSIG key may update, ended by the process id that we started.
+ * Real name servers for tests: BIND 9 (`named`) and Knot (`knotd`), each in a private directory, on a free
+ * port, with one zone that a TSIG key may update, ended by the process id that we started.
  *
- * `argvPrefix` puts the server elsewhere, e.g. `["ip", "netns", "exec", ns]`, and `host` is where it listens; the
- * directory is shared by both worlds, so the journal of a server that was killed is there when it starts again.
+ * `argvPrefix` puts the server elsewhere, e.g. `["ip", "netns", "exec", ns]`, and `host` is where it listens;
+ * the directory is shared by both worlds, so the journal of a server that was killed is there when it starts
+ * again.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -76,7 +77,10 @@ export function nameServerBinary(kind: NameServerKind): string | null {
   return BINARIES[kind].find((path) => existsSync(path)) ?? null;
 }
 
-/** Why tests of this server are skipped here, or false; in CI (`CI=true`) nothing is skipped, so they fail instead. */
+/**
+ * Why tests of this server are skipped here, or false; in CI (`CI=true`) nothing is skipped, so they fail
+ * instead.
+ */
 export function skipNameServer(kind: NameServerKind): string | false {
   if (nameServerBinary(kind) !== null || process.env["CI"] === "true") return false;
   return `${kind} is not installed (Debian package ${PACKAGES[kind]})`;
@@ -169,7 +173,8 @@ function knotConfig(
     "    file: zone.db",
     "    acl: may_update",
     "    semantic-checks: on",
-    // The journal alone keeps the changes; with the default, an update that meets the rewriting of the zone file waits 1 s.
+    // The journal alone keeps the changes; with the default, an update that meets the rewriting of the zone
+    // file waits 1 s.
     "    zonefile-sync: -1",
     "",
   ].join("\n");

@@ -12,9 +12,9 @@
  * process's pid; leftovers of dead processes are removed on `create`. Needs root and `ip`, `nft`; ask
  * `netnsAvailable` first. Loss is nftables' `numgen random`: netem is not in every kernel.
  *
- * With `management`, each site has one more link, straight to this process's namespace, which no fault touches: over it the
- * test asks every site whatever it cut, and plays servers for the sites at `managementHost`. Its addresses are from
- * 198.18.0.0/15 (RFC 2544, for tests of networks), chosen by pid.
+ * With `management`, each site has one more link, straight to this process's namespace, which no fault
+ * touches: over it the test asks every site whatever it cut, and plays servers for the sites at
+ * `managementHost`. Its addresses are from 198.18.0.0/15 (RFC 2544, for tests of networks), chosen by pid.
  */
 import { type ChildProcess, execFileSync, type SpawnOptions, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -31,7 +31,9 @@ export function netnsAvailable(): string | null {
   return verdict;
 }
 
-/** For `test(name, { skip: skipWithoutNetns() }, …)`: in CI nothing is skipped, so that what cannot run fails. */
+/**
+ * For `test(name, { skip: skipWithoutNetns() }, …)`: in CI nothing is skipped, so that what cannot run fails.
+ */
 export function skipWithoutNetns(): string | false {
   return process.env["CI"] === "true" ? false : (netnsAvailable() ?? false);
 }
@@ -110,7 +112,10 @@ export class NetLab {
     return this.managementHosts(1).outside;
   }
 
-  /** What a site sends to `from` (TCP, `host` and `port`) goes to an address of this process instead; one at a time. */
+  /**
+   * What a site sends to `from` (TCP, `host` and `port`) goes to an address of this process instead; one at a
+   * time.
+   */
   redirect(site: number, from: { host: string; port: number }, toPort: number): void {
     const script = [
       "table ip aside {}",
@@ -357,7 +362,10 @@ function removeNamespace(name: string): void {
   }
 }
 
-/** A row of /30 networks of 198.18.0.0/15 that nobody has, by pid first, so that two processes do not choose the same. */
+/**
+ * A row of /30 networks of 198.18.0.0/15 that nobody has, by pid first, so that two processes do not choose
+ * the same.
+ */
 function freeManagementBlock(sites: number): number {
   if (sites > MANAGEMENT_SITES_MAX)
     throw new Error(`at most ${MANAGEMENT_SITES_MAX} sites with management links`);
