@@ -172,6 +172,7 @@ const STRANGER: ReadonlySet<string> = new Set(["foreign_change", "stale_epoch"])
 function giveUp(group: GroupConfig, plan: Plan, record: StepRecord): PlanAction {
   const { step, outcome, attempt } = record;
   const what = `${step} ${record.status} after ${attempt} ${attempt === 1 ? "attempt" : "attempts"} [${outcome?.code ?? "?"}]: ${outcome?.message ?? "no outcome"}`;
+  const told = /[.?!]$/.test(what) ? what : `${what}.`;
   const failed = (hold: string | null): PlanAction => ({
     kind: "close",
     status: "failed",
@@ -181,29 +182,29 @@ function giveUp(group: GroupConfig, plan: Plan, record: StepRecord): PlanAction 
   const how = `${plan.kind} to ${plan.to} (epoch ${plan.epoch}) stopped`;
   if (outcome !== null && STRANGER.has(outcome.code)) {
     return failed(
-      `${how}: ${what}. Nothing was written over it. Find out who changed it, put it right, then resume or switch over`,
+      `${how}: ${told} Nothing was written over it. Find out who changed it, put it right, then resume or switch over`,
     );
   }
   if (plan.kind === "rollback") {
     return failed(
-      `${how}: ${what}. See that ${plan.to} serves and the names point at it, then resume or switch over`,
+      `${how}: ${told} See that ${plan.to} serves and the names point at it, then resume or switch over`,
     );
   }
   if (plan.kind === "switchover" || plan.kind === "failback") {
     if (plan.from !== null) return { kind: "close", status: "rolled_back", reason: what, hold: null };
     return failed(
-      `${how}: ${what}. No site gave the ticket up, so there is no way back. Remove the cause, then resume or switch over`,
+      `${how}: ${told} No site gave the ticket up, so there is no way back. Remove the cause, then resume or switch over`,
     );
   }
   if (step === "fence") {
     return failed(
-      `${how}: ${what}. ${plan.from ?? "The old primary"} may still serve: make sure that it does not, see that the fence hook succeeds, then resume`,
+      `${how}: ${told} ${plan.from ?? "The old primary"} may still serve: make sure that it does not, see that the fence hook succeeds, then resume`,
     );
   }
   return failed(
     group.onFailure === "next"
       ? null
-      : `${how}: ${what}. Remove the cause, then resume, or switch over to another site`,
+      : `${how}: ${told} Remove the cause, then resume, or switch over to another site`,
   );
 }
 
