@@ -113,8 +113,8 @@ export class NetLab {
   }
 
   /**
-   * What a site sends to `from` (TCP, `host` and `port`) goes to an address of this process instead; one at a
-   * time.
+   * What a site sends to `from` (`host` and `port`) over TCP goes to an address of this process instead, and over
+   * UDP nowhere; one at a time.
    */
   redirect(site: number, from: { host: string; port: number }, toPort: number): void {
     const script = [
@@ -124,6 +124,10 @@ export class NetLab {
       "  chain out {",
       "    type nat hook output priority -100;",
       `    ip daddr ${from.host} tcp dport ${from.port} dnat to ${this.managementHost}:${toPort}`,
+      "  }",
+      "  chain packets {",
+      "    type filter hook output priority 0;",
+      `    ip daddr ${from.host} udp dport ${from.port} drop`,
       "  }",
       "  chain post {",
       "    type nat hook postrouting priority 100;",

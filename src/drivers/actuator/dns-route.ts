@@ -7,25 +7,28 @@
  * it is read and judged again.
  *
  * The outcome is honest about silence: `failed` only when nothing was changed for sure, `unknown` when an update may
- * still be on its way. TCP is the default: a connect that fails proves that nothing was sent, and an answer cannot be
- * forged from off the path.
+ * still be on its way. A "no" to one of several copies does not speak for the others. A signed "yes" is enough where the
+ * server has no reason to leave something out; else it is read back.
  */
 import type { DnsRecordSet } from "../../core/model/config.js";
 import type { StepOutcome } from "../../core/model/state.js";
-import { type Channel, openTcp, openUdp } from "../dns/channel.js";
 import { Deadline, type Endpoint, parseEndpoint } from "../dns/endpoint.js";
 import { DnsError, DnsFormatError } from "../dns/error.js";
 import { type AskContext, ask, refusal } from "../dns/exchange.js";
+import { openHedged } from "../dns/hedge.js";
+import { PACE } from "../dns/pace.js";
 import { queryMessage, recordSet } from "../dns/query.js";
 import { RCODE } from "../dns/rcode.js";
 import { TYPE } from "../dns/rdata.js";
 import type { TsigKey } from "../dns/tsig.js";
+import { openUdp } from "../dns/udp.js";
 import { sendUpdate } from "../dns/update.js";
 import { epochRecordName, formatEpochMark } from "./dns-epoch.js";
 import {
   buildUpdate,
   isMarked,
   judgeState,
+  mayBeIgnored,
   type NameState,
   planSwitch,
   type SiteRecords,
@@ -56,12 +59,15 @@ export interface DnsRouteRequest {
 export interface DnsRouteOptions {
   /** Wall clock for signatures. Default `Date.now`. */
   readonly wallClockMs?: () => number;
-  /** Default "tcp"; "udp" still goes to TCP for what does not fit. */
-  readonly transport?: "tcp" | "udp";
+  /** Default "hedged" (dns/hedge.ts); "udp" still goes to TCP for what does not fit. */
+  readonly transport?: "hedged" | "udp";
 }
 
 /** How often a state that changed under our hands is read again before the step is given back. */
 const ROUNDS_MAX = 3;
+
+/** How long a server may be without a word before the next of the list has its turn; it has another at the end. Unit: ms. */
+const FIRST_WORD_MS = 1000;
 
 const PREREQUISITE_CODES: readonly string[] = ["dns_nxrrset", "dns_yxrrset", "dns_nxdomain", "dns_yxdomain"];
 /** Failures that a second try within the same step may cure. */
@@ -114,6 +120,10 @@ function story(order: Switch, before: readonly NameState[], server: Endpoint): s
     .join("\n");
 }
 
+function pointing({ names, mark }: Switch): string {
+  return `${names.length} name(s) point at ${mark.site} in epoch ${mark.epoch}`;
+}
+
 /** What the judgement means as an outcome, or null when there is something to change. */
 function settled(order: Switch, states: readonly NameState[], server: Endpoint): StepOutcome | null {
   const judgement = judgeState(order, states);
@@ -137,14 +147,14 @@ function settled(order: Switch, states: readonly NameState[], server: Endpoint):
   }
 }
 
-/** The server said yes: look once whether it is so. Silence here does not take the yes back. */
+/** The server said yes, but cannot be held to it: look once whether it is so. Silence here does not take the yes back. */
 async function confirm(
   order: Switch,
   before: readonly NameState[],
   context: AskContext,
 ): Promise<StepOutcome> {
   const { server } = context.channel;
-  const message = `${order.names.length} name(s) point at ${order.mark.site} in epoch ${order.mark.epoch}`;
+  const message = pointing(order);
   let states: NameState[];
   try {
     states = await readState(order, context);
@@ -180,15 +190,20 @@ interface Memory {
 }
 
 /** Read, judge, update at one server, again while the state changes under our hands. Throws `DnsError`. */
-async function switchAt(order: Switch, context: AskContext, memory: Memory): Promise<StepOutcome> {
+async function switchAt(
+  order: Switch,
+  context: AskContext,
+  firstWordBy: Deadline,
+  memory: Memory,
+): Promise<StepOutcome> {
   const earlier = memory.maybeDone;
   let last: DnsError | null = null;
   for (let round = 1; round <= ROUNDS_MAX; round++) {
-    const states = await readState(order, context);
+    const states = await readState(order, round === 1 ? { ...context, deadline: firstWordBy } : context);
     const outcome = settled(order, states, context.channel.server);
     if (outcome !== null) return outcome;
     // The server answered that it failed, and what stands there now shows that it told the truth.
-    if (last?.code === "dns_servfail") {
+    if (last?.code === "dns_servfail" && last.copies === 1) {
       memory.maybeDone = earlier;
       throw last;
     }
@@ -201,7 +216,8 @@ async function switchAt(order: Switch, context: AskContext, memory: Memory): Pro
       last = error;
       continue;
     }
-    return confirm(order, states, context);
+    if (context.key === null || mayBeIgnored(order, states)) return confirm(order, states, context);
+    return done(pointing(order), story(order, states, context.channel.server));
   }
   return {
     kind: memory.maybeDone === null ? "failed" : "unknown",
@@ -239,14 +255,21 @@ export async function routeDns(
   const deadline = Deadline.in(request.timeoutMs);
   const memory: Memory = { maybeDone: null };
   const errors = new Map<string, DnsError>();
-  const attempt = async (server: Endpoint, until: Deadline): Promise<StepOutcome | null> => {
-    let channel: Channel | null = null;
+  const attempt = async (
+    server: Endpoint,
+    until: Deadline,
+    firstWordBy: Deadline,
+  ): Promise<StepOutcome | null> => {
+    const channel =
+      options.transport === "udp"
+        ? openUdp(server, PACE.pauseMs(server.text))
+        : openHedged(server, until, PACE);
     try {
-      channel = options.transport === "udp" ? openUdp(server) : await openTcp(server, until, signal);
       const wallClockMs = options.wallClockMs ?? Date.now;
       return await switchAt(
         order,
         { channel, key: request.key, wallClockMs, deadline: until, signal },
+        firstWordBy,
         memory,
       );
     } catch (error) {
@@ -254,18 +277,21 @@ export async function routeDns(
       errors.set(server.text, error);
       return null;
     } finally {
-      channel?.close();
+      channel.close();
     }
   };
   // Two passes: the second, with what time is left, for servers whose failure may have been the network's.
   for (const [at, server] of servers.entries()) {
-    const outcome = await attempt(server, deadline.within(deadline.leftMs / (servers.length - at + 1)));
+    const until = deadline.within(deadline.leftMs / (servers.length - at + 1));
+    const isLast = at === servers.length - 1;
+    const outcome = await attempt(server, until, isLast ? until : until.within(FIRST_WORD_MS));
     if (outcome !== null) return outcome;
   }
   const again = servers.filter((server) => TRANSIENT_CODES.includes(errors.get(server.text)?.code ?? ""));
   for (const [at, server] of again.entries()) {
     if (signal.aborted || deadline.leftMs === 0) break;
-    const outcome = await attempt(server, deadline.within(deadline.leftMs / (again.length - at)));
+    const until = deadline.within(deadline.leftMs / (again.length - at));
+    const outcome = await attempt(server, until, until);
     if (outcome !== null) return outcome;
   }
   const all = [...errors.values()];

@@ -229,6 +229,17 @@ export function isMarked(order: Switch, state: NameState): boolean {
   return state.epochData.length === 1 && only !== undefined && only.equals(wanted);
 }
 
+/**
+ * True when a server may accept the update and still leave a part of it out without a word: RFC 2136 (section 3.4.2.2) lets it
+ * drop a CNAME beside other records, and other records beside a CNAME. Not so where the update itself asserts that no
+ * CNAME stands or deletes it, which it does for owned addresses, and where a TXT was seen at the epoch's name.
+ */
+export function mayBeIgnored(order: Switch, states: readonly NameState[]): boolean {
+  const isSure = (owned: OwnedName): boolean =>
+    owned.types.includes(TYPE.CNAME) && (order.wanted.get(owned.name)?.get(TYPE.CNAME)?.length ?? 0) === 0;
+  return !order.names.every(isSure) || !states.every((state) => state.epochData.length > 0);
+}
+
 /** The one update that carries out the order, on condition that everything is still as `states` says. */
 export function buildUpdate(order: Switch, states: readonly NameState[]): DnsUpdate {
   const prerequisites: ResourceRecord[] = [];

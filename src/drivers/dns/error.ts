@@ -34,6 +34,8 @@ export interface DnsErrorFacts {
   readonly maybeDone: boolean;
   /** True when the same request may succeed later although nobody changed anything. */
   readonly retriable: boolean;
+  /** How many copies of the request were sent, where the channel sends several. Default 1. */
+  readonly copies?: number;
   readonly cause?: unknown;
 }
 
@@ -44,6 +46,8 @@ export class DnsError extends Error {
   readonly server: string;
   readonly maybeDone: boolean;
   readonly retriable: boolean;
+  /** Copies of the request that were sent: what the server said was said of one of them. */
+  readonly copies: number;
 
   constructor(code: DnsErrorCode, message: string, facts: DnsErrorFacts) {
     super(message, { cause: facts.cause });
@@ -51,5 +55,12 @@ export class DnsError extends Error {
     this.server = facts.server;
     this.maybeDone = facts.maybeDone;
     this.retriable = facts.retriable;
+    this.copies = facts.copies ?? 1;
+  }
+
+  /** The same failure, of a request that was sent that often. */
+  about(facts: { readonly maybeDone: boolean; readonly copies: number }): DnsError {
+    const { server, retriable, cause } = this;
+    return new DnsError(this.code, this.message, { server, retriable, cause, ...facts });
   }
 }

@@ -5,7 +5,7 @@
  * of the key over exactly these bytes and this request. An answer that says "no" without a signature is passed on
  * as a "no" (many servers cannot or do not sign refusals); an unsigned "yes" is never believed.
  */
-import type { Channel } from "./channel.js";
+import type { Channel, IsAuthentic } from "./channel.js";
 import type { Deadline } from "./endpoint.js";
 import { DnsError, DnsFormatError } from "./error.js";
 import { type DecodedMessage, type DnsMessage, decodeMessage, encodeMessage, fullRcode } from "./message.js";
@@ -80,6 +80,17 @@ function signatureError(
   }
 }
 
+/** The same of an answer that speaks for one of several copies: what it denies, another copy may still bring about. */
+function ofCopies(error: DnsError, copies: number): DnsError {
+  return copies > 1 ? error.about({ maybeDone: true, copies }) : error;
+}
+
+/** An answer that is believed. */
+export interface Believed extends DecodedMessage {
+  /** How many copies of the request were sent; it answers one of them. */
+  readonly copies: number;
+}
+
 function malformed(server: string, what: string, cause?: unknown): DnsError {
   return new DnsError("dns_malformed", `the answer of name server ${server} cannot be read: ${what}`, {
     server,
@@ -90,25 +101,61 @@ function malformed(server: string, what: string, cause?: unknown): DnsError {
 }
 
 /** Sends a request (its id is chosen here) and gives the believed answer, whatever its answer code. Throws `DnsError`. */
-export async function ask(request: DnsMessage, context: AskContext): Promise<DecodedMessage> {
+export async function ask(request: DnsMessage, context: AskContext): Promise<Believed> {
   const { channel, key } = context;
-  const server = channel.server.text;
   const plain = encodeMessage({ ...request, id: channel.nextId() });
   const nowSeconds = (): number => Math.floor(context.wallClockMs() / 1000);
-  const signed = key === null ? null : signMessage(plain, key, { timeSeconds: nowSeconds() });
-  const bytes = await channel.exchange(signed?.bytes ?? plain, context.deadline, context.signal);
+  const signed = key === null ? null : { ...signMessage(plain, key, { timeSeconds: nowSeconds() }), key };
+  const isAuthentic: IsAuthentic | null =
+    signed === null ? null : (bytes) => isFrom(bytes, signed, nowSeconds());
+  const { bytes, copies } = await channel.exchange(
+    signed?.bytes ?? plain,
+    context.deadline,
+    context.signal,
+    isAuthentic,
+  );
+  try {
+    return { ...believe(request, bytes, signed, channel.server.text, nowSeconds()), copies };
+  } catch (error) {
+    throw error instanceof DnsError ? ofCopies(error, copies) : error;
+  }
+}
+
+/** A signed request: what its answer is checked with. */
+interface Signed {
+  readonly key: TsigKey;
+  readonly mac: Buffer;
+}
+
+function isFrom(bytes: Buffer, { key, mac }: Signed, nowSeconds: number): boolean {
+  try {
+    return verifyAnswer(bytes, key, mac, nowSeconds).kind === "authentic";
+  } catch (error) {
+    if (error instanceof DnsFormatError) return false;
+    throw error;
+  }
+}
+
+/** The answer, if it belongs to the request and says what may be believed. Throws `DnsError`. */
+function believe(
+  request: DnsMessage,
+  bytes: Buffer,
+  signed: Signed | null,
+  server: string,
+  nowSeconds: number,
+): DecodedMessage {
   let answer: DecodedMessage;
   let verdict: TsigVerdict | null = null;
   try {
     answer = decodeMessage(bytes);
-    if (key !== null && signed !== null) verdict = verifyAnswer(bytes, key, signed.mac, nowSeconds(), answer);
+    if (signed !== null) verdict = verifyAnswer(bytes, signed.key, signed.mac, nowSeconds, answer);
   } catch (error) {
     if (error instanceof DnsFormatError) throw malformed(server, error.message, error);
     throw error;
   }
   const isRefusal = answer.rcode !== RCODE.NOERROR && answer.rcode !== RCODE.NXDOMAIN;
-  if (key !== null && verdict !== null) {
-    const error = signatureError(verdict, server, key, isRefusal);
+  if (signed !== null && verdict !== null) {
+    const error = signatureError(verdict, server, signed.key, isRefusal);
     if (error !== null) throw error;
   }
   const [asked] = request.questions;
@@ -126,7 +173,9 @@ export async function ask(request: DnsMessage, context: AskContext): Promise<Dec
 }
 
 /** The error of an answer whose code is not among `accepted`, or null. */
-export function refusal(answer: DnsMessage, server: string, accepted: readonly number[]): DnsError | null {
+export function refusal(answer: Believed, server: string, accepted: readonly number[]): DnsError | null {
   const rcode = fullRcode(answer);
-  return accepted.includes(rcode) ? null : rcodeError(explainRcode(rcode), server, "");
+  return accepted.includes(rcode)
+    ? null
+    : ofCopies(rcodeError(explainRcode(rcode), server, ""), answer.copies);
 }

@@ -4,15 +4,17 @@
  * Used to verify a switch, by the demo, and by anybody who wants to know what a server says right now. Nothing is
  * cached and nothing is followed: what comes back is what this server said.
  */
-import { openTcp, openUdp, UDP_MAX_BYTES } from "./channel.js";
 import { Deadline, parseEndpoint } from "./endpoint.js";
 import { DnsFormatError } from "./error.js";
-import { ask } from "./exchange.js";
+import { ask, type Believed } from "./exchange.js";
 import { type DnsMessage, EMPTY_MESSAGE, fullRcode, optRecord, type ResourceRecord } from "./message.js";
 import { canonicalName } from "./name.js";
+import { PACE } from "./pace.js";
 import { rcodeName } from "./rcode.js";
 import { CLASS, showValue, TYPE, typeName } from "./rdata.js";
+import { openTcp } from "./tcp.js";
 import type { TsigKey } from "./tsig.js";
+import { openUdp, UDP_MAX_BYTES } from "./udp.js";
 
 /** The types that can be asked for by name. */
 export type QueryType = "A" | "AAAA" | "CNAME" | "TXT" | "NS" | "SOA" | "ANY";
@@ -27,7 +29,7 @@ export interface QueryOptions {
   readonly recursion?: boolean;
   readonly key?: TsigKey | null;
   readonly signal?: AbortSignal;
-  /** First pause before an unanswered UDP packet is sent again. Default 400. */
+  /** First pause before an unanswered UDP packet is sent again. Default: by what is known of the server. */
   readonly resendAfterMs?: number;
 }
 
@@ -104,11 +106,15 @@ export async function queryDns(
   const signal = options.signal ?? new AbortController().signal;
   const tcp = options.tcp ?? false;
   const startedAt = performance.now();
-  const channel = tcp ? await openTcp(to, deadline, signal) : openUdp(to, options.resendAfterMs);
+  const channel = tcp
+    ? await openTcp(to, deadline, signal)
+    : openUdp(to, options.resendAfterMs ?? PACE.pauseMs(to.text));
   try {
     const request = queryMessage(name, TYPE[type], { recursion: options.recursion ?? false, edns: !tcp });
     const context = { channel, key: options.key ?? null, wallClockMs: Date.now, deadline, signal };
-    let message = await ask(request, context);
+    let message: Believed = await ask(request, context);
+    // Of several packets nobody knows which one was answered.
+    if (!tcp && message.copies === 1) PACE.note(to.text, performance.now() - startedAt);
     // A server too old for EDNS says FORMERR or NOTIMP to it; without EDNS it answers (RFC 6891 section 7).
     if (!tcp && (message.rcode === 1 || message.rcode === 4))
       message = await ask({ ...request, additionals: [] }, context);

@@ -4,7 +4,6 @@ import { execFileSync } from "node:child_process";
 import { createSocket, type RemoteInfo, type Socket as UdpSocket } from "node:dgram";
 import { createServer, type Server, type Socket } from "node:net";
 import { afterEach, test } from "node:test";
-import { openTcp, openUdp } from "../../../src/drivers/dns/channel.js";
 import { Deadline, endpoint } from "../../../src/drivers/dns/endpoint.js";
 import { DnsError, type DnsErrorCode } from "../../../src/drivers/dns/error.js";
 import {
@@ -15,6 +14,8 @@ import {
 } from "../../../src/drivers/dns/message.js";
 import { queryDns, queryMessage } from "../../../src/drivers/dns/query.js";
 import { CLASS, encodeValue, TYPE } from "../../../src/drivers/dns/rdata.js";
+import { openTcp } from "../../../src/drivers/dns/tcp.js";
+import { openUdp } from "../../../src/drivers/dns/udp.js";
 import { freePort } from "../../support/name-servers.js";
 
 /** Skips where no network namespace can be made; in CI it fails there instead. */
@@ -181,7 +182,7 @@ test(
       JSON.stringify(new URL(`../../../src/drivers/${path}`, import.meta.url).href);
     // A link whose other end drops what comes: what is sent there is gone.
     const script = `
-    import { openTcp } from ${module("dns/channel.js")};
+    import { openTcp } from ${module("dns/tcp.js")};
     import { Deadline, endpoint } from ${module("dns/endpoint.js")};
     const [at, signal] = [endpoint("10.99.0.2", 53), new AbortController().signal];
     const error = await openTcp(at, Deadline.in(300), signal).catch((error) => error);
@@ -214,7 +215,7 @@ test("several requests on one connection get their own answers, in whatever orde
   assert.equal(new Set(ids).size, 3);
   const answers = await Promise.all(ids.map((id) => channel.exchange(packet(id), deadline, never)));
   assert.deepEqual(
-    answers.map((answer) => answer.readUInt16BE(0)),
+    answers.map(({ bytes }) => bytes.readUInt16BE(0)),
     ids,
   );
 });
@@ -256,7 +257,7 @@ test("on a connection that is gone, a further request fails for sure", async () 
 
 test("calling off ends an exchange at once, before and after sending", async () => {
   const server = await udpServer(() => {});
-  const channel = openUdp(endpoint("127.0.0.1", server.port));
+  const channel = openUdp(endpoint("127.0.0.1", server.port), 400);
   await assert.rejects(
     channel.exchange(packet(1), Deadline.in(5_000), AbortSignal.abort()),
     failsWith("dns_aborted", false),
