@@ -11,7 +11,7 @@ import type { PublishedEvent } from "./core/witness/contract.js";
 import { Witness } from "./core/witness/witness.js";
 import { createActuator } from "./drivers/actuator/actuator.js";
 import { loadConfig } from "./drivers/config/config.js";
-import { formatProblem } from "./drivers/config/problem.js";
+import { formatPath, formatProblem } from "./drivers/config/problem.js";
 import { createLog, type Log, type LogFormat, type LogLevel } from "./drivers/log/log.js";
 import { createProber } from "./drivers/probe/probe.js";
 import { EXIT_SOFTWARE, EXIT_STORAGE, Runtime } from "./drivers/runtime/runtime.js";
@@ -57,7 +57,7 @@ export async function runWitness(options: RunOptions): Promise<number> {
     return EXIT_CONFIG;
   }
   for (const warning of loaded.warnings) {
-    log.warn({ code: warning.code, path: warning.path }, `${warning.message} ${warning.remedy}`);
+    log.warn({ code: warning.code }, `${formatPath(warning.path)}: ${warning.message}. ${warning.remedy}`);
   }
   const { config, hash } = loaded;
   const self = config.witnesses.find(({ id }) => id === options.witness);

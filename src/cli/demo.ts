@@ -31,22 +31,28 @@ export function registerDemo(program: Command, cli: Cli): void {
       const lab = await Lab.start();
       const observer = new Observer(lab.witnesses.map(({ admin }) => admin));
       const startedAtMs = Date.now();
-      const narrator = new Narrator((line) => cli.out(line), cli.paint, startedAtMs);
+      const narrator = new Narrator(
+        (line) => cli.out(line),
+        cli.paint,
+        startedAtMs,
+        () => cli.width,
+      );
       observer.onRecord((record) => narrator.onRecord(record));
       observer.start();
       try {
-        if (options.script === true) await script(lab, observer, cli, interrupted);
+        if (options.script === true) await script(lab, observer, narrator, cli);
         else await interactive(lab, observer, cli, interrupted);
       } finally {
         await observer.stop();
-        narrator.flush();
+        narrator.end();
         await lab.stop(options.keep === true);
         if (options.keep === true) cli.out(`Data and logs are in ${lab.directory}.`);
       }
     });
 }
 
-async function script(lab: Lab, observer: Observer, cli: Cli, interrupted: AbortSignal): Promise<void> {
+async function script(lab: Lab, observer: Observer, narrator: Narrator, cli: Cli): Promise<void> {
+  const { interrupted } = cli;
   const stopped = new Promise<never>((_, reject) => {
     const fail = (): void => reject(new CliError(EXIT.unfinished, "interrupted", "the demo was interrupted"));
     if (interrupted.aborted) fail();
@@ -58,20 +64,28 @@ async function script(lab: Lab, observer: Observer, cli: Cli, interrupted: Abort
       play(lab, observer, (line) => cli.out(cli.paint.bold(line))),
       stopped,
     ]);
+    await fallSilent(observer, narrator);
     cli.json({ ok: true, tookMs: Date.now() - startedAtMs, switches });
   } catch (thrown) {
     if (thrown instanceof CliError) throw thrown;
     const message = thrown instanceof Error ? thrown.message : String(thrown);
+    await fallSilent(observer, narrator);
     for (const { id } of lab.witnesses) cli.note(await lab.lastLog(id));
     cli.json({ ok: false, tookMs: Date.now() - startedAtMs, failed: message });
     throw new CliError(EXIT.unfinished, "expectation_failed", `the demo did not go as it must: ${message}`);
   }
 }
 
+/** The JSON is the last line: nothing is told after it. */
+async function fallSilent(observer: Observer, narrator: Narrator): Promise<void> {
+  await observer.stop();
+  narrator.end();
+}
+
 async function interactive(lab: Lab, observer: Observer, cli: Cli, interrupted: AbortSignal): Promise<void> {
   await observer.expect(
     "the group gets its first primary",
-    30_000,
+    60_000,
     0,
     (record) => record.kind === "plan_done",
   );
@@ -125,7 +139,8 @@ function instructions(lab: Lab, cli: Cli): string {
     "",
     bold("Move it by hand:"),
     `    npx pointsman switchover ${GROUP} --to b --wait${address}`,
-    `    npx pointsman hold ${GROUP} --reason "maintenance"${address}      npx pointsman resume ${GROUP}${address}`,
+    `    npx pointsman hold ${GROUP} --reason "maintenance"${address}`,
+    `    npx pointsman resume ${GROUP}${address}`,
     "",
     dim(`The document is ${lab.configFile}. Ctrl-C ends everything.`),
     "",

@@ -35,6 +35,23 @@ export function indent(lines: readonly string[], by: number): string[] {
   return lines.map((line) => (line === "" ? "" : " ".repeat(by) + line));
 }
 
+/** Text in lines of at most `width` characters, broken at spaces; a longer word stands alone. At least one line. */
+export function wrap(text: string, width: number): string[] {
+  if (text.length <= width) return [text];
+  const margin = /^ */.exec(text)?.[0] ?? "";
+  const lines: string[] = [];
+  let line = margin;
+  for (const word of text.trim().split(" ")) {
+    if (line.trim() === "") line = margin + word;
+    else if (line.length + 1 + word.length <= width) line += ` ${word}`;
+    else {
+      lines.push(line);
+      line = margin + word;
+    }
+  }
+  return [...lines, line];
+}
+
 function textOf(cell: Cell | string): string {
   return typeof cell === "string" ? cell : cell.text;
 }

@@ -26,6 +26,8 @@ export interface Cli {
   readonly exit: number;
   /** Colours for stdout. */
   readonly paint: Paint;
+  /** Columns of the terminal at this moment; Infinity where nobody looks, so that no line is broken. */
+  readonly width: number;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Aborted by Ctrl-C or SIGTERM. */
   readonly interrupted: AbortSignal;
@@ -59,6 +61,9 @@ export function terminal(): Cli {
     json: (value) => write(`${JSON.stringify(value)}\n`),
     note: (text) => void stderr.write(`${text}\n`),
     paint: pc.createColors(wantsColour(stdout.isTTY === true, env)),
+    get width() {
+      return stdout.isTTY === true ? Math.max(40, stdout.columns) : Number.POSITIVE_INFINITY;
+    },
     env,
     get interrupted() {
       // Only a verb that asks takes the signals over; the others end at once, as the shell expects.

@@ -1,23 +1,33 @@
 /**
  * Turns audit records into lines for a person who watches: what belongs together is told once. Observations that came with
- * one log entry are one line a site, unless something is down: that is told in full.
+ * one log entry are one line, unless something is down: that is told in full. A step is told when it ends; that it began,
+ * only when it takes its time.
  */
 import type { AuditRecord } from "../../core/model/state.js";
+import { wrap } from "../render-table.js";
 import { type Paint, printable } from "../terminal.js";
 
 const FLUSH_MS = 100;
+/** A step that has not ended after so long is told as begun. Unit: ms. */
+const SLOW_STEP_MS = 400;
+/** Width of "+12.3s  ": where a sentence begins, and goes on in the next line. */
+const MARGIN = 9;
 
 export class Narrator {
   private readonly say: (line: string) => void;
   private readonly paint: Paint;
   private readonly startedAtMs: number;
+  private readonly width: () => number;
   private waiting: AuditRecord[] = [];
   private timer: NodeJS.Timeout | null = null;
+  private slowStep: NodeJS.Timeout | null = null;
 
-  constructor(say: (line: string) => void, paint: Paint, startedAtMs: number) {
+  /** `width`: columns of the terminal at this moment. */
+  constructor(say: (line: string) => void, paint: Paint, startedAtMs: number, width: () => number) {
     this.say = say;
     this.paint = paint;
     this.startedAtMs = startedAtMs;
+    this.width = width;
   }
 
   onRecord(record: AuditRecord): void {
@@ -28,7 +38,13 @@ export class Narrator {
       return;
     }
     this.flush();
-    this.tell(record, printable(record.message));
+    if (this.slowStep !== null) clearTimeout(this.slowStep);
+    this.slowStep = null;
+    if (record.kind === "step_begun") {
+      this.slowStep = setTimeout(() => this.tell(record), SLOW_STEP_MS);
+      return;
+    }
+    this.tell(record);
   }
 
   /** Tells what still waits. */
@@ -38,22 +54,38 @@ export class Narrator {
     const [first, ...more] = this.waiting;
     this.waiting = [];
     if (first === undefined) return;
-    const text = printable(first.message);
-    this.tell(first, more.length === 0 ? text : `${text}; and ${more.length} more like it`);
+    this.tell(first, more.length === 0 ? "" : `; and ${more.length} more like it`);
   }
 
-  private tell(record: AuditRecord, text: string): void {
-    const at = `+${((record.wallMs - this.startedAtMs) / 1000).toFixed(1)}s`.padStart(7);
-    this.say(`${this.paint.dim(at)}  ${colour(record, this.paint)(text)}`);
+  /** Tells what still waits, and nothing more by itself. */
+  end(): void {
+    this.flush();
+    if (this.slowStep !== null) clearTimeout(this.slowStep);
+    this.slowStep = null;
+  }
+
+  private tell(record: AuditRecord, more = ""): void {
+    const at = `+${((record.wallMs - this.startedAtMs) / 1000).toFixed(1)}s`.padStart(MARGIN - 2);
+    const colour = colourOf(record, this.paint);
+    const [first = "", ...rest] = wrap(sentence(record) + more, this.width() - MARGIN);
+    this.say(`${this.paint.dim(at)}  ${colour(first)}`);
+    for (const line of rest) this.say(`${" ".repeat(MARGIN)}${colour(line)}`);
   }
 }
 
-/** A target that is seen up is good news, and comes in heaps. */
+/** A step's record names the whole plan; for who has just read which plan it is, the step is enough. */
+function sentence(record: AuditRecord): string {
+  const text = printable(record.message);
+  if (record.kind !== "step_begun" && record.kind !== "step_finished") return text;
+  return `  ${text.slice(text.indexOf("): ") + 3)}`;
+}
+
+/** Good news, and no opinion, come in heaps. */
 function isQuiet(record: AuditRecord): boolean {
-  return record.kind === "observation" && record.message.includes(" seen up ");
+  return record.kind === "observation" && !record.message.includes(" seen down ");
 }
 
-function colour(record: AuditRecord, paint: Paint): (text: string) => string {
+function colourOf(record: AuditRecord, paint: Paint): (text: string) => string {
   switch (record.kind) {
     case "decision":
       return paint.bold;
@@ -63,6 +95,8 @@ function colour(record: AuditRecord, paint: Paint): (text: string) => string {
     case "plan_failed":
     case "plan_rolled_back":
       return paint.red;
+    case "observation":
+      return record.message.includes(" seen down ") ? paint.red : String;
     case "note":
     case "hold":
       return paint.yellow;

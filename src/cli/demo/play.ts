@@ -25,7 +25,8 @@ export interface Phases {
   readonly total: number;
 }
 
-const PATIENCE_MS = 20_000;
+/** Generous: it is the patience for a machine that does other work, not for the cluster. */
+const PATIENCE_MS = 60_000;
 
 export type Say = (line: string) => void;
 
