@@ -27,6 +27,7 @@ export function printAccepted(accepted: AcceptedResponse, options: ClientOptions
     cli.json({ index: accepted.index, epoch: accepted.epoch, message: accepted.message });
     return;
   }
-  const epoch = accepted.epoch === null ? "" : `, epoch ${accepted.epoch}`;
+  const isNamed = accepted.epoch === null || accepted.message.includes(`epoch ${accepted.epoch},`);
+  const epoch = isNamed ? "" : `, epoch ${accepted.epoch}`;
   cli.out(`${printable(accepted.message)} (log index ${accepted.index}${epoch})`);
 }

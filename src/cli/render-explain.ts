@@ -2,7 +2,7 @@
  * `pointsman explain GROUP`: why the group stays or moves, in sentences.
  *
  * Four parts: what is decided at this moment and why; what each witness sees, target by target; what would have to change;
- * the latest records. The status of the same witness, when it could be had, adds the evidence behind each opinion and
+ * the latest records. Nothing is said twice: the standing's own evidence is what the witnesses see. The status of the same witness, when it could be had, adds the evidence behind each opinion and
  * tells silence (stale) from distrust (abstaining).
  */
 import type { Explanation, StatusReport } from "../core/model/admin.js";
@@ -11,7 +11,7 @@ import type { WitnessRecord } from "../core/model/state.js";
 import { evidenceText, shortTarget } from "./render-matrix.js";
 import { renderPlan } from "./render-plan.js";
 import { renderRecords } from "./render-record.js";
-import { fenceWords, primaryWords } from "./render-status.js";
+import { fenceWords, primaryWords, standingWords } from "./render-status.js";
 import { indent } from "./render-table.js";
 import { groupWarnings } from "./render-warnings.js";
 import { listed, span } from "./render-words.js";
@@ -29,18 +29,18 @@ export function renderExplanation(
   const { group, standing } = report;
   const nowMs = status?.clusterTimeMs ?? null;
   const title = (text: string) => paint.bold(text);
+  const warnings = groupWarnings(report);
 
   const lines = [
     `${title(`Group ${group.id}`)}   ${primaryWords(report, paint)}   epoch ${group.ticket.epoch}   ${group.mode}   ${fenceWords(report, paint)}   ${paint.dim(`as of log ${explanation.asOfIndex}`)}`,
-    ...groupWarnings(report).map((warning) => paint.yellow(`! ${warning}`)),
+    ...warnings.map((warning) => paint.yellow(`! ${warning}`)),
     "",
     title(HEADING[standing.action]),
-    `  ${standing.message} ${paint.dim(`[${standing.code}]`)}`,
-    ...standing.evidence.map((line) => `  - ${line}`),
+    `  ${standingWords(report)} ${paint.dim(`[${standing.code}]`)}`,
   ];
   if (group.plan !== null && nowMs !== null) {
     lines.push("", title(group.plan.status === "running" ? "The plan under way" : "The last plan"));
-    lines.push(...indent(renderPlan(group.plan, nowMs, paint), 2));
+    lines.push(...indent(renderPlan(group.plan, nowMs, paint, warnings.join("\n")), 2));
   }
   lines.push("", title("What the witnesses see"));
   for (const site of report.sites) {
@@ -57,14 +57,14 @@ export function renderExplanation(
       ? ["  nothing: the group is about to move"]
       : explanation.missing.map((line) => `  - ${line}`)),
   );
-  lines.push("", title("Latest records"));
-  const recent = renderRecords(explanation.recent, { details: DETAIL_LINES, paint });
+  lines.push("", title(`Latest records (all, with evidence: pointsman history ${group.id} --details)`));
+  const recent = renderRecords(explanation.recent.slice(-RECENT), { details: false, paint });
   lines.push(...(recent.length === 0 ? ["  none"] : indent(recent, 2)));
   return lines.join("\n");
 }
 
-/** Of each record here; `pointsman history --details` shows all. */
-const DETAIL_LINES = 3;
+/** So many records: what happened just now; the rest is for `history`. */
+const RECENT = 10;
 
 const HEADING = {
   stay: "Why it stays",

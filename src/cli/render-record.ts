@@ -7,10 +7,10 @@ import { columns } from "./render-table.js";
 import { instant } from "./render-words.js";
 import { type Paint, printable } from "./terminal.js";
 
-/** A table of records, oldest first; below each its details: all, none, or so many lines at most. */
+/** A table of records, oldest first; with `details` the evidence and output of each below it. */
 export function renderRecords(
   records: readonly AuditRecord[],
-  options: { readonly details: boolean | number; readonly paint: Paint },
+  options: { readonly details: boolean; readonly paint: Paint },
 ): string[] {
   const clean = printable(records);
   const lines = columns(
@@ -23,15 +23,8 @@ export function renderRecords(
       record.message,
     ]),
   );
-  if (options.details === false) return lines;
-  const most = options.details === true ? Number.POSITIVE_INFINITY : options.details;
-  return lines.flatMap((line, at) => {
-    const detail = clean[at]?.detail ?? [];
-    // One line that says "1 more" would take the place of the line itself.
-    const shown = detail.length > most + 1 ? detail.slice(0, most) : detail;
-    const more = detail.length === shown.length ? [] : [`… ${detail.length - shown.length} more lines`];
-    return [line, ...[...shown, ...more].map((text) => `    ${text}`)];
-  });
+  if (!options.details) return lines;
+  return lines.flatMap((line, at) => [line, ...(clean[at]?.detail ?? []).map((text) => `    ${text}`)]);
 }
 
 /** One line (and details) for a message of a watch; null for `started`, which has its own remark. */

@@ -54,16 +54,24 @@ function renderGroup(report: GroupReport, status: StatusReport, paint: Paint): s
     fenceWords(report, paint),
   ];
   const lines = [fields.join("   ")];
-  for (const warning of groupWarnings(report)) lines.push(paint.yellow(`  ! ${warning}`));
-  lines.push(
-    `  why   ${report.standing.action}: ${report.standing.message} ${paint.dim(`[${report.standing.code}]`)}`,
-  );
+  const warnings = groupWarnings(report);
+  for (const warning of warnings) lines.push(paint.yellow(`  ! ${warning}`));
+  const { standing } = report;
+  const why = `${standing.noteworthy ? "! " : ""}${standing.action}: ${standingWords(report)}`;
+  lines.push(`  why   ${standing.noteworthy ? paint.yellow(why) : why} ${paint.dim(`[${standing.code}]`)}`);
   if (group.plan !== null) {
-    const [first, ...rest] = renderPlan(group.plan, nowMs, paint);
+    const [first, ...rest] = renderPlan(group.plan, nowMs, paint, warnings.join("\n"));
     lines.push(`  plan  ${first}`, ...indent(rest, 8));
   }
   lines.push(...indent(renderMatrix(report, status.witnesses, nowMs, paint), 2));
   return lines;
+}
+
+/** Why the group stays or moves; the reason of a hold is told by its own warning. */
+export function standingWords({ group, standing }: GroupReport): string {
+  return group.holdReason === null
+    ? standing.message
+    : standing.message.replace(` (${group.holdReason})`, "");
 }
 
 /** "primary lyon", or why there is none. */

@@ -19,7 +19,7 @@ export function clusterWarnings(status: StatusReport): string[] {
       : `last heard of one ${span(status.leaderContactAgeMs)} ago`;
   if (raft.leader === null) {
     warnings.push(
-      `no leader is known to ${witness} (${heard}): nothing can be decided; are most witnesses running and connected?`,
+      `no leader is known to ${witness} (${heard}): nothing can be decided, and all below is from then; are most witnesses running and connected?`,
     );
   } else if (status.leaderContactAgeMs !== null && status.leaderContactAgeMs > CONTACT_OLD_MS) {
     warnings.push(
@@ -62,7 +62,7 @@ export function clusterWarnings(status: StatusReport): string[] {
   return warnings;
 }
 
-/** Warnings about one group. */
+/** Warnings about one group, beside its standing, which has a line of its own. */
 export function groupWarnings(report: GroupReport): string[] {
   const { group } = report;
   const warnings: string[] = [];
@@ -85,6 +85,5 @@ export function groupWarnings(report: GroupReport): string[] {
       `${listed(group.failedSites)} failed to take over and is passed over until: pointsman resume ${group.id}`,
     );
   }
-  if (report.standing.noteworthy) warnings.push(`${report.standing.message} [${report.standing.code}]`);
   return warnings;
 }

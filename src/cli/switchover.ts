@@ -66,6 +66,7 @@ export function registerSwitchover(program: Command, cli: Cli, user: string): vo
       );
       if (!options.wait) {
         printAccepted(accepted, options, cli);
+        cli.note(`it goes on by itself; see pointsman status, or pointsman watch ${group}`);
         return;
       }
       if (!options.json) printAccepted(accepted, options, cli);
@@ -117,14 +118,12 @@ async function waitForPlan(
       if (look.kind === "ended") {
         const { plan } = look;
         const took = plan.endedAtMs === null ? "" : ` in ${span(plan.endedAtMs - plan.startedAtMs)}`;
-        finish(
-          plan.status === "done",
-          `${plan.endReason ?? plan.status}${took}`,
-          plan,
-          options,
-          cli,
-          accepted,
-        );
+        // How long it took stands behind a success; behind the reason of a failure it would read as part of it.
+        const ended =
+          plan.status === "done"
+            ? `all steps are done${took}`
+            : (plan.endReason ?? `the plan ${plan.status}`);
+        finish(plan.status === "done", ended, plan, options, cli, accepted);
         return;
       }
     }
@@ -169,10 +168,10 @@ async function lookAtPlan(
       );
       if (!("records" in page)) return page;
       const closing = page.records.filter((record) => CLOSING.has(record.kind) && record.epoch === epoch);
-      const granted = page.records.some((record) => record.kind === "grant" && record.epoch === epoch);
+      // A grant is not enough: a plan that failed at a later step had one too, and its rollback may not be through yet.
       return {
         kind: "replaced",
-        reached: granted && state.ticket.site === siteId(options.to),
+        reached: closing.some((record) => record.kind === "plan_done"),
         closing: closing.map((record) => record.message),
       };
     },
@@ -186,8 +185,10 @@ function tellSteps(plan: Plan, nowMs: number, told: Map<string, string>, cli: Cl
     const state = `${step.status} ${step.attempt}`;
     if (told.get(step.step) === state) continue;
     told.set(step.step, state);
+    const line = renderStep(step, nowMs, cli.paint);
     const trouble = stepTrouble(printable(step));
-    cli.out(`  ${renderStep(step, nowMs, cli.paint)}${trouble === null ? "" : `: ${trouble}`}`);
+    cli.out(`  ${line}`);
+    if (trouble !== null) cli.out(`    ${cli.paint.red(trouble)}`);
   }
 }
 

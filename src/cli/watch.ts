@@ -6,6 +6,7 @@
  * twice; the role of a witness, its warnings and `routed` are about the moment and are not told again.
  */
 import { Argument, type Command, Option } from "commander";
+import type { AdminConnection } from "../drivers/server/admin-client.js";
 import type { Place } from "../drivers/server/admin-requests.js";
 import type { WatchMessage } from "../drivers/server/admin-wire.js";
 import { refusedError } from "./ask.js";
@@ -82,6 +83,7 @@ async function follow(watching: {
       const connection = await connectAdmin(address, options.timeout);
       try {
         if (everStarted) cli.note(`watching ${address}, after ${placeWords(watching.place())}`);
+        else if (watching.group !== null) await checkGroup(connection, watching.group, options.timeout);
         const stream = connection.watch({ group: watching.group, since: watching.place() }, stop);
         for (;;) {
           const next = await stream.next();
@@ -116,6 +118,12 @@ async function follow(watching: {
       await pause(RETRY_MIN_MS, stop);
     }
   }
+}
+
+/** A watch of a group that nobody configured would be silent for ever. */
+async function checkGroup(connection: AdminConnection, group: string, timeoutMs: number): Promise<void> {
+  const answer = await connection.request({ kind: "explain", group }, timeoutMs);
+  if (answer.kind === "refused" && answer.code === "unknown_group") throw refusedError(answer);
 }
 
 function placeWords(place: Place | null): string {

@@ -301,6 +301,12 @@ describe("watch", () => {
     );
   });
 
+  it("refuses a group that is not configured instead of watching nothing", async () => {
+    const stranger = await run(["watch", "stranger", "-a", address]);
+    assert.equal(stranger.exit, 1, stranger.stderr);
+    assert.match(stranger.stderr, /unknown_group/);
+  });
+
   it("exits 3 when no address ever answers, and 1 when the query is refused", async () => {
     const dead = await run(["watch", "-a", `127.0.0.1:${await freePort()}`]);
     assert.equal(dead.exit, 3, dead.stderr);
@@ -377,7 +383,7 @@ describe("switchover --wait", () => {
     for (const { step } of PLAN.steps) {
       assert.equal(ended.stdout.match(new RegExp(`^  ${step}\\b`, "gm"))?.length, 1, ended.stdout);
     }
-    assert.match(ended.stdout, /lyon is primary: it is done in 1\.4 s/);
+    assert.match(ended.stdout, /lyon is primary: all steps are done in 1\.4 s/);
   });
 
   it("exits 5 when the plan is rolled back, and gives the plan as JSON", async () => {
@@ -402,7 +408,15 @@ describe("switchover --wait", () => {
     const lost = await run([...ARGS, "-a", address]);
     assert.equal(lost.exit, 5, lost.stdout);
     assert.match(lost.stderr, /did not reach lyon: verify failed/);
-    backend.records.push({ ...record(4719, 0), epoch: epoch(6), kind: "grant", step: null });
+    // Granted, failed at a later step, and its rollback has not yet reached the ticket: that is no success.
+    backend.records.splice(1, 0, { ...record(4719, 0), epoch: epoch(6), kind: "grant", step: null });
+    show({
+      plan: { ...PLAN, kind: "rollback", epoch: epoch(7), to: PARIS },
+      lastEpoch: epoch(7),
+      ticket: { status: "held", site: LYON, epoch: epoch(6), grantedAtMs: 1 },
+    });
+    assert.equal((await run([...ARGS, "-a", address])).exit, 5);
+    backend.records.splice(2, 1, { ...record(4720, 0), epoch: epoch(6), kind: "plan_done", step: null });
     show({
       plan: { ...PLAN, epoch: epoch(7) },
       lastEpoch: epoch(7),

@@ -88,6 +88,43 @@ GROUP shop   primary lyon   epoch 5   automatic   unfenced
     );
   });
 
+  it("tells a person who is woken once why a plan stopped, what to do, and what is wrong now", () => {
+    const sentence = "www is A 10.9.9.9, expected A 10.2.0.10: put it back";
+    const why = `route failed after 1 attempt [foreign_change]: ${sentence}`;
+    const hold = `switchover to lyon (epoch 5) stopped: ${why}. Then resume`;
+    const failure = { kind: "failed" as const, code: "foreign_change", message: sentence, retriable: false };
+    const steps = PLAN.steps.map((step) => ({
+      ...step,
+      ...(step.step === "route"
+        ? { status: "failed" as const, outcome: { ...failure, detail: `zone a at ns1: failed: ${sentence}` } }
+        : {}),
+    }));
+    const text = renderStatus(
+      withGroup(
+        {
+          mode: "hold",
+          holdReason: hold,
+          plan: { ...PLAN, status: "failed", endReason: why, reason: `a switch failed: ${sentence}`, steps },
+        },
+        {
+          standing: {
+            ...GROUP.standing,
+            code: "hold_blocks",
+            message: `on hold (${hold}); without it: failover`,
+            noteworthy: true,
+          },
+        },
+      ),
+      PLAIN,
+    );
+    assert.equal(text.split(sentence).length - 1, 1, text);
+    assert.ok(text.includes(`  ! on hold, nothing is decided automatically: ${hold}\n`), text);
+    assert.ok(text.includes("  why   ! stay: on hold; without it: failover [hold_blocks]\n"), text);
+    assert.ok(text.includes("ago: route failed after 1 attempt [foreign_change]\n"), text);
+    assert.ok(text.includes("because a switch failed\n"), text);
+    assert.ok(text.includes("route: zone a at ns1: failed\n"), text);
+  });
+
   it("names who asked once, and only a person", () => {
     const of = (by: string, reason: string) =>
       renderStatus(withGroup({ plan: { ...PLAN, by, reason } }), PLAIN);
@@ -217,8 +254,6 @@ describe("explain", () => {
 
 Why it stays
   lyon is primary and up for 2 of 3 witnesses [primary_up]
-  - w1: all targets of lyon are up
-  - w2: all targets of lyon are up
 
 The last plan
   failover paris → lyon, epoch 5: done in 1.4 s, 38 s ago
@@ -239,12 +274,9 @@ What would have to change
   - lyon would have to be down for 2 of 3 witnesses
   - paris would have to be up and stable for 60 s to be eligible
 
-Latest records
+Latest records (all, with evidence: pointsman history shop --details)
   2026-07-02 03:03:29Z  #4702.0  shop  e5  decision   failover paris → lyon, epoch 5: paris is down
-      w1: shop/paris/db down: connection refused (10.0.0.1:5432)
-  2026-07-02 03:03:29Z  #4709.0  shop  e5  plan_done  plan of epoch 5 is done
-      a line
-      another line`,
+  2026-07-02 03:03:29Z  #4709.0  shop  e5  plan_done  plan of epoch 5 is done`,
     );
   });
 
@@ -275,14 +307,6 @@ describe("records and events", () => {
       "2026-07-02 03:03:25Z  #10.1  -     -   witness     record 10.1",
     ]);
     assert.equal(renderRecords(records, { details: true, paint: PLAIN }).length, 6);
-    const long = [{ ...record(9, 0), detail: ["a", "b", "c", "d", "e"] }];
-    assert.deepEqual(renderRecords(long, { details: 3, paint: PLAIN }).slice(1), [
-      "    a",
-      "    b",
-      "    c",
-      "    … 2 more lines",
-    ]);
-    assert.equal(renderRecords(long, { details: 4, paint: PLAIN }).length, 6);
   });
 
   it("has a line for every kind of event but the start", () => {
