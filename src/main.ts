@@ -270,6 +270,9 @@ function logEvent(log: Log, event: PublishedEvent): void {
         `the names of ${event.group} point at ${event.site}`,
       );
     case "warning":
+      // These two say that something may be lost already.
+      if (event.code === "log_anomaly" || event.code === "empty_disk")
+        return log.error({ code: event.code }, event.message);
       return log.warn({ code: event.code }, event.message);
   }
 }

@@ -28,8 +28,7 @@ export const ORIGIN: EntryId = { index: ZERO_INDEX, term: ZERO_TERM };
 /** What an append from a leader came to. */
 export type AppendResult =
   | { readonly kind: "appended"; readonly lastIndex: LogIndex }
-  | { readonly kind: "mismatch" }
-  | { readonly kind: "conflict_with_committed"; readonly index: LogIndex };
+  | { readonly kind: "mismatch" };
 
 export class RaftLog {
   readonly #base: EntryId;
@@ -148,6 +147,16 @@ export class RaftLog {
   }
 
   /**
+   * The first committed index at which `entries`, or the place before them, are not what stands here; null when none is. By
+   * Leader Completeness (paper, section 5.4.3) no leader can say so unless durable log was lost somewhere.
+   */
+  committedConflict(previous: EntryId, entries: readonly Entry[]): LogIndex | null {
+    const differs = ({ index, term }: EntryId): boolean =>
+      index <= this.#committed && index >= this.#base.index && this.term(index) !== term;
+    return [previous, ...entries].find(differs)?.index ?? null;
+  }
+
+  /**
    * A leader's append (paper, figure 2, AppendEntries steps 2 to 5). Only a conflicting entry truncates: a
    * late or short append must not remove what was already acknowledged (willemt #37). `commit` counts up to
    * the last entry of this append only, because what follows it in our log is not verified (etcd b927fa8).
@@ -156,8 +165,6 @@ export class RaftLog {
     if (!this.matches(previous)) return { kind: "mismatch" };
     const fresh = entries.findIndex((entry) => !this.matches(entry));
     if (fresh >= 0) {
-      const index = logIndex(previous.index + 1 + fresh);
-      if (index <= this.#committed) return { kind: "conflict_with_committed", index };
       this.append(entries.slice(fresh));
     }
     const lastIndex = logIndex(previous.index + entries.length);

@@ -25,6 +25,8 @@ export class Progress {
   flowPaused = false;
   /** Heard from since the last check of the quorum. */
   recentActive = false;
+  /** Heard from in the span before the last check, too: just after a check nobody can have answered yet. */
+  formerlyActive = false;
   /** The peer's last word on itself. */
   recovering = false;
   readonly isLearner: boolean;

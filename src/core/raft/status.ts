@@ -27,8 +27,10 @@ function progressOf(r: Member): readonly ProgressStatus[] {
   return r.tracker.ids.flatMap((id) => {
     const p = r.tracker.progress(id);
     if (p === undefined) return [];
+    const active = p.recentActive || p.formerlyActive;
     const { match, next, state, recentActive, paused, isLearner, recovering } = p;
     const { count: inflight, full: inflightFull } = p.inflights;
-    return [{ id, match, next, state, recentActive, paused, inflight, inflightFull, isLearner, recovering }];
+    const flow = { paused, inflight, inflightFull };
+    return [{ id, match, next, state, recentActive, active, ...flow, isLearner, recovering }];
   });
 }

@@ -58,6 +58,14 @@ function onLeaderMessage(r: Member, m: Message): void {
 /** Takes a leader's append, or says where the logs part. */
 export function handleAppend(r: Member, m: Message): void {
   const { committed } = r.log;
+  const clash = r.log.committedConflict({ index: m.index, term: m.logTerm }, m.entries);
+  if (clash !== null) {
+    // No answer: what it would acknowledge is not what the leader has there.
+    r.noteAnomaly(
+      `${m.type} from ${m.from} at term ${m.term} contradicts entry ${clash}, which is committed here: a member lost its disk, or took another's`,
+    );
+    return;
+  }
   if (m.index < committed) {
     // Late or doubled. What is committed agrees with every leader's log; a rejection would only make it
     // send again (etcd 8e6b989).
@@ -65,10 +73,6 @@ export function handleAppend(r: Member, m: Message): void {
     return;
   }
   const result = r.log.maybeAppend({ index: m.index, term: m.logTerm }, m.entries, m.commit);
-  if (result.kind === "conflict_with_committed") {
-    r.noteAnomaly(`MsgApp from ${m.from} at term ${m.term} would overwrite committed entry ${result.index}`);
-    return;
-  }
   if (result.kind === "appended") {
     r.verifiedIndex = logIndex(Math.max(r.verifiedIndex, result.lastIndex));
     r.leaveRecoveryWhenCovered();

@@ -100,6 +100,9 @@ export class Tracker {
 
   /** Starts a new span of listening; the member itself is always there. */
   resetActive(self: NodeId): void {
-    for (const [id, progress] of this.#progress) progress.recentActive = id === self;
+    for (const [id, progress] of this.#progress) {
+      progress.formerlyActive = progress.recentActive;
+      progress.recentActive = id === self;
+    }
   }
 }

@@ -138,7 +138,10 @@ export interface ProgressStatus {
   readonly match: LogIndex;
   readonly next: LogIndex;
   readonly state: ProgressStateType;
+  /** Heard from since the last check of the quorum; false for everybody just after one. */
   readonly recentActive: boolean;
+  /** Heard from within the last one to two election timeouts. */
+  readonly active: boolean;
   readonly paused: boolean;
   readonly inflight: number;
   readonly inflightFull: boolean;

@@ -83,7 +83,7 @@ export function statusReport(input: {
         const witness = replica.witnessOf(peer.id);
         return witness === null || witness === input.self
           ? []
-          : [{ witness, match: peer.match, active: peer.recentActive, state: peer.state }];
+          : [{ witness, match: peer.match, active: peer.active, state: peer.state }];
       }),
     },
     leaderContactAgeMs: input.leaderContactAgeMs,

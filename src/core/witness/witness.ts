@@ -45,6 +45,8 @@ interface Role {
 
 /** Rounds of drain and conduct in one step; more would mean that a duty does not end. */
 const ROUNDS_MAX = 100;
+/** An anomaly that goes on is told again so often. */
+const ANOMALY_REPEAT_MS = 10_000;
 
 export class Witness {
   private readonly options: WitnessOptions;
@@ -80,6 +82,9 @@ export class Witness {
     deadlineMonoMs: number;
   } | null = null;
   private stopping: { readonly deadlineMonoMs: number } | null = null;
+  private anomaly: { readonly text: string; readonly saidAtMonoMs: number } | null = null;
+  /** On a disk that held nothing: how far the log was when a leader was first heard; nothing up to there is this life's. */
+  private emptyDisk: { foundIndex: LogIndex | null } | null = null;
   private halted = false;
 
   constructor(options: WitnessOptions) {
@@ -197,6 +202,7 @@ export class Witness {
     this.oldNews = input.hardState.commit;
     this.monoMs = input.monoMs;
     this.tickedAtMonoMs = input.monoMs;
+    if (input.hardState.term === 0 && input.entries.length === 0) this.emptyDisk = { foundIndex: null };
     this.replica = new Replica(
       {
         self: this.options.self,
@@ -255,8 +261,9 @@ export class Witness {
     switch (message.kind) {
       case "raft": {
         this.raft.onMessage(from, message.message);
-        const { type } = message.message;
+        const { type, commit } = message.message;
         if (type !== "MsgApp" && type !== "MsgHeartbeat") return;
+        if (type === "MsgApp" && this.emptyDisk !== null) this.emptyDisk.foundIndex ??= commit;
         if (this.raft.witnessOf(this.raft.status().lead) === from) this.leaderHeardAtMonoMs = this.monoMs;
         return;
       }
@@ -436,7 +443,7 @@ export class Witness {
     this.stopping = { deadlineMonoMs: this.monoMs + this.options.config.timings.electionMaxMs };
     const peers = this.raft
       .status()
-      .progress.filter((peer) => peer.recentActive && peer.id !== this.raft.nodeOf(this.options.self));
+      .progress.filter((peer) => peer.active && peer.id !== this.raft.nodeOf(this.options.self));
     const best = peers.sort((a, b) => b.match - a.match || a.id - b.id)[0];
     if (best === undefined) return this.halt("stopped; no other witness could take over");
     this.raft.node.transferLeader(best.id);
@@ -488,6 +495,7 @@ export class Witness {
     const status = replica.status();
     const leader = status.lead === NO_NODE ? null : replica.witnessOf(status.lead);
     const was = this.role;
+    if (status.lastAnomaly !== null) this.onAnomaly(status.lastAnomaly, status.anomalyCount);
     if (status.term === was.term && status.state === was.state && leader === was.leader) return;
     this.role = { term: status.term, state: status.state, leader };
     const led = was.state === "StateLeader" && (status.state !== "StateLeader" || status.term !== was.term);
@@ -529,6 +537,8 @@ export class Witness {
     if (command.kind === "begin")
       this.conductor.onBegun(command.key, command.leader, entry.term, this.role.term);
     if (command.kind === "configure") this.onConfigured(command.config, command.hash);
+    if (command.kind === "observe" && command.witness === this.options.self)
+      this.onOwnObservation(entry.index);
     if (entry.index <= this.oldNews) return;
     for (const record of applied.records) this.publish({ kind: "audit", record });
     if (command.kind === "finish" && command.key.step === "route") {
@@ -537,6 +547,29 @@ export class Witness {
         this.publish({ kind: "routed", group: command.key.group, site: routed.site });
       }
     }
+  }
+
+  /** Raft met what cannot be while every disk keeps what it confirmed. Said once a text, and again while it goes on. */
+  private onAnomaly(text: string, count: number): void {
+    const said = this.anomaly;
+    if (said !== null && this.monoMs - said.saidAtMonoMs < ANOMALY_REPEAT_MS) return;
+    if (said?.text === `${count} ${text}`) return;
+    this.anomaly = { text: `${count} ${text}`, saidAtMonoMs: this.monoMs };
+    const remedy =
+      "look for a data directory that was removed, restored or copied; what this witness shows may be wrong";
+    this.publish({ kind: "warning", code: "log_anomaly", message: `${text} (${count} so far): ${remedy}` });
+  }
+
+  /** What the log says that this witness saw, written before this disk held anything: it was another disk. */
+  private onOwnObservation(index: LogIndex): void {
+    const foundIndex = this.emptyDisk?.foundIndex ?? null;
+    if (foundIndex === null) return;
+    this.emptyDisk = null;
+    if (index > foundIndex) return;
+    const message =
+      `the disk was empty, but a former life of ${this.options.self} took part in this log: what it had acknowledged or voted for is ` +
+      "forgotten, and a decision can be lost if another witness fails now; a witness whose disk is lost has to come back as a new member";
+    this.publish({ kind: "warning", code: "empty_disk", message });
   }
 
   private onConfigured(config: ClusterConfig, hash: string): void {

@@ -55,8 +55,10 @@ test("a term that the log does not know matches nothing, least of all term 0 (et
 test("a committed entry is not overwritten, whoever asks", () => {
   const log = logOf([1, 1, 1]);
   log.commitTo(logIndex(2));
-  assert.equal(append(log, id(1, 1), [entry(2, 2)]), "conflict_with_committed");
-  assert.deepEqual(terms(log), [1, 1, 1]);
+  assert.equal(log.committedConflict(id(1, 1), [entry(2, 2)]), 2);
+  assert.equal(log.committedConflict(id(2, 2), []), 2, "the place before the entries counts, too");
+  assert.equal(log.committedConflict(id(1, 2), [entry(2, 3)]), null, "entry 3 is not committed");
+  assert.equal(log.committedConflict(id(0, 0), [entry(1, 1), entry(1, 2)]), null);
   assert.throws(() => log.append([entry(2, 2)]), InvariantError);
 });
 

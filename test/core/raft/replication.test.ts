@@ -231,3 +231,20 @@ test("a caught-up follower that was reported unreachable is replicated to again 
   cluster.settle();
   assert.equal(cluster.node(1).status().progress[1]?.state, "StateReplicate");
 });
+
+test("a follower never acknowledges a leader that contradicts what is committed here", () => {
+  const cluster = new Cluster(3);
+  cluster.campaign(1);
+  cluster.propose(1, "a");
+  cluster.settle();
+  const node = cluster.node(2);
+  assert.equal(node.status().commit, 2);
+  // A leader that another member elected after it lost its disk: its entries 1 and 2 are of term 5.
+  for (const index of [1, 2]) {
+    const place = { index: logIndex(index), logTerm: term(5), commit: logIndex(2) };
+    node.step(from("MsgApp", 3, 2, { term: term(5), ...place }));
+  }
+  const answers = node.ready().messages.flatMap((m) => [m, ...m.responses]);
+  assert.ok(!answers.some((m) => m.type === "MsgAppResp"), "no answer is a false one");
+  assert.match(node.status().lastAnomaly ?? "", /contradicts entry 2/);
+});

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { logIndex, NO_NODE, nodeId, term, witnessId } from "../../../src/core/base/ids.js";
-import { encodeEnvelope } from "../../../src/core/model/command.js";
+import { type Command, encodeEnvelope } from "../../../src/core/model/command.js";
 import { type Entry, type Message, message } from "../../../src/core/raft/raft.js";
 import type { Effect, Input, PeerMessage } from "../../../src/core/witness/contract.js";
 import { Witness } from "../../../src/core/witness/witness.js";
@@ -255,4 +255,75 @@ test("a log that was restored moves cluster time to its last stamp and no furthe
     if (effect.kind === "publish" && effect.event.kind === "warning") warnings.push(effect.event.code);
   assert.equal(h.status().clusterTimeMs, 500_025);
   assert.deepEqual(warnings, [], "it did not stand still: it was born");
+});
+
+/** The codes and words of the warnings among effects. */
+function warned(effects: readonly Effect[]): string[] {
+  return effects.flatMap((effect) =>
+    effect.kind === "publish" && effect.event.kind === "warning"
+      ? [`${effect.event.code}: ${effect.event.message}`]
+      : [],
+  );
+}
+
+function entryOf(index: number, command: Command, entryTerm = 1): Entry {
+  const data = encodeEnvelope({ atMs: 0, wallMs: 0, leader: PEER, request: null, command });
+  return { term: term(entryTerm), index: logIndex(index), type: "EntryNormal", data };
+}
+
+const CONFIGURE = { kind: "configure", config: twoSites(), hash: "h" } as const;
+
+test("a leader whose log contradicts this one's is spoken of aloud, once, and not followed in silence", () => {
+  const h = new Hand().start(1, [entryOf(1, CONFIGURE)], 1);
+  const contradiction = { type: "MsgApp", term: term(3), index: logIndex(1), logTerm: term(2) } as const;
+  const first = warned(h.raft(contradiction));
+  assert.match(first.join(), /^log_anomaly: .*contradicts entry 1/);
+  assert.deepEqual(warned(h.raft(contradiction)), [], "not with every message");
+});
+
+test("a witness that comes back with an empty disk says that a former life of it took part", () => {
+  const seen = (witness: string): Command => ({
+    kind: "observe",
+    witness: witnessId(witness),
+    abstaining: false,
+    observations: [],
+  });
+  const catchUp = (entries: readonly Entry[]): string[] => {
+    const h = new Hand().start();
+    const commit = logIndex(entries.length);
+    h.raft({ type: "MsgHeartbeat", term: term(1), commit: logIndex(0) });
+    return warned(h.raft({ type: "MsgApp", term: term(1), entries, commit }));
+  };
+  const former = catchUp([entryOf(1, CONFIGURE), entryOf(2, seen("w-b")), entryOf(3, seen("w-a"))]);
+  assert.match(former.join(), /^empty_disk: .*new member/);
+  assert.deepEqual(
+    catchUp([entryOf(1, CONFIGURE), entryOf(2, seen("w-b"))]),
+    [],
+    "a late first start is none",
+  );
+  const h = new Hand().start(1, [entryOf(1, CONFIGURE)], 1);
+  const own = {
+    index: logIndex(1),
+    logTerm: term(1),
+    entries: [entryOf(2, seen("w-a"))],
+    commit: logIndex(2),
+  };
+  assert.deepEqual(warned(h.raft({ type: "MsgApp", term: term(1), ...own })), [], "this disk is its own");
+});
+
+test("a leader that is told to stop hands over at any moment, also just after it counted who answers", () => {
+  for (let ticks = 0; ticks < 30; ticks++) {
+    const h = new Hand().start().lead();
+    // The answers to a tick's heartbeats are a tick long on their way.
+    let beats: readonly Message[] = [];
+    for (let i = 0; i < ticks; i++) {
+      const effects = h.tick();
+      for (const { context } of beats) h.raft({ type: "MsgHeartbeatResp", term: h.term, context });
+      beats = raftIn(effects, "MsgHeartbeat");
+    }
+    const peer = h.status().raft.peers.find(({ witness }) => witness === PEER);
+    assert.equal(peer?.active, true, `after ${ticks} ticks w-b counts as silent`);
+    const halted = h.step({ kind: "stop" }).some((effect) => effect.kind === "halt");
+    assert.ok(!halted, `after ${ticks} ticks it goes without handing over`);
+  }
 });
