@@ -25,9 +25,9 @@ import type { Outgoing } from "./queue.js";
 import type { RoundTrips } from "./statistics.js";
 import { decodeAck, STREAM_PATH } from "./wire.js";
 
-/** How a connection ended. `refused`: the peer said why, in its gRPC status. */
+/** How a connection ended. `refused`: the peer said why, in its gRPC status. `spared`: a better one took its place. */
 export type ConnectionEnd =
-  | { readonly kind: "lost"; readonly reason: string }
+  | { readonly kind: "lost" | "spared"; readonly reason: string }
   | { readonly kind: "refused"; readonly details: string };
 
 export interface ConnectionOptions {
@@ -125,8 +125,8 @@ export class Connection {
   }
 
   /** Ends the connection and frees the socket at once; reports `reason` to `onClosed`. Does nothing when closed already. */
-  close(reason: string): void {
-    this.end({ kind: "lost", reason });
+  close(reason: string, kind: "lost" | "spared" = "lost"): void {
+    this.end({ kind, reason });
   }
 
   private onTcp(): void {

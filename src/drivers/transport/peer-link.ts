@@ -59,7 +59,7 @@ export class PeerLink {
   readonly peer: PeerConfig;
   readonly queue: PeerQueue;
   readonly sent: SentCounters = { messages: 0, tooLarge: 0, dials: 0, replaced: 0, refused: {} };
-  /** Text of the last end of a connection, for people; null while all went well. */
+  /** Text of the last end of a connection that was lost or refused, for people; null while all went well. */
   lastTrouble: string | null = null;
   lastAckMs: number | null = null;
   private readonly options: PeerLinkOptions;
@@ -69,11 +69,14 @@ export class PeerLink {
   private bulk: Connection | null = null;
   private nextSeq = 1;
   private lastDialMs = Number.NEGATIVE_INFINITY;
+  /** Null before either was told. */
   private wasUp: boolean | null = null;
+  private readonly openedMs: number;
   private closed = false;
 
   constructor(options: PeerLinkOptions) {
     this.options = options;
+    this.openedMs = options.nowMs();
     this.peer = options.peer;
     this.queue = new PeerQueue(options.limits);
     this.ping = (nowMs) => encodeFrame({ seq: 0, sentMs: nowMs, body: { kind: "ping" } });
@@ -237,7 +240,7 @@ export class PeerLink {
       );
       return;
     }
-    this.lastTrouble = `${address}: ${end.reason}`;
+    if (end.kind === "lost") this.lastTrouble = `${address}: ${end.reason}`;
     this.options.log.debug({ peer: this.peer.id, address }, `connection ended: ${end.reason}`);
   }
 
@@ -251,12 +254,15 @@ export class PeerLink {
     }
   }
 
+  /** One line when the peer is silent for long, also when it was never heard, and one when it is back. */
   private tellChange(nowMs: number): void {
-    const up = this.connectionsUp(nowMs) > 0;
-    if (up === this.wasUp || (!up && this.wasUp === null)) return;
-    this.wasUp = up;
-    const fields = { peer: this.peer.id, trouble: up ? undefined : this.lastTrouble };
-    if (up) this.options.log.info(fields, "peer is reachable");
-    else this.options.log.warn(fields, "peer is out of reach");
+    const silentMs = Math.round(nowMs - (this.lastAckMs ?? this.openedMs));
+    const isSilent = silentMs > this.options.timing.silentMs;
+    const isUp = this.lastAckMs !== null && !isSilent;
+    if (isUp === this.wasUp || (!isUp && !isSilent)) return;
+    this.wasUp = isUp;
+    const peer = this.peer.id;
+    if (isUp) this.options.log.info({ peer }, "peer is reachable");
+    else this.options.log.warn({ peer, silentMs, trouble: this.lastTrouble }, "peer is out of reach");
   }
 }

@@ -27,7 +27,7 @@ export interface SlotHost {
   /** False while another slot of the same peer has only just dialled. */
   mayDial(nowMs: number): boolean;
   open(path: Path, onAck: () => void, onClosed: (end: ConnectionEnd) => void): Connection;
-  /** A connection ended that this slot did not give up on purpose. */
+  /** A connection ended, of whatever cause. */
   onLost(connection: Connection, path: Path, end: ConnectionEnd): void;
 }
 
@@ -71,7 +71,7 @@ export class Slot {
   sweep(nowMs: number): void {
     if (this.isHealthy(nowMs)) {
       // The stalled one woke up first: the dial is not needed any more.
-      this.candidate?.connection.close("not needed any more");
+      this.candidate?.connection.close("not needed any more", "spared");
       this.failures = 0;
       return;
     }
@@ -118,7 +118,7 @@ export class Slot {
     this.candidate = null;
     this.active = line;
     this.failures = 0;
-    stalled?.connection.close("replaced");
+    stalled?.connection.close("replaced", "spared");
   }
 
   private onClosed(line: Line, end: ConnectionEnd): void {

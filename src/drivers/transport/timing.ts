@@ -16,6 +16,8 @@ export interface TransportTiming {
   readonly stallMs: number;
   /** A stalled connection is given up after so long, replaced or not. */
   readonly abandonMs: number;
+  /** A peer that has acknowledged nothing for so long is called out of reach; a replaced connection alone is no news. */
+  readonly silentMs: number;
   /** From the first SYN to the first acknowledgement; a long round trip adds to it. */
   readonly dialMs: number;
   /** Every fourth dial is patient, for a path whose round trip is not known yet. */
@@ -42,6 +44,7 @@ export function transportTiming(heartbeatMs: number): TransportTiming {
     pingMs,
     stallMs,
     abandonMs: 4 * stallMs,
+    silentMs: Math.max(2000, 10 * heartbeatMs),
     dialMs,
     patientDialMs: 6 * dialMs,
     redialMinMs: 50,

@@ -93,3 +93,27 @@ test("a path slower than any dial's deadline is found by a patient dial, and the
   assert.equal(stats?.dials, dials, "nothing that works is replaced");
   assert.ok((stats?.rttMs ?? 0) >= 2 * delayMs);
 });
+
+test("a peer that is silent for long is told once, and so is its return; a short gap is no news", async (t) => {
+  const [port] = (await freePorts(1)) as [number];
+  const address = `127.0.0.1:${port}`;
+  const a = await member(1, [[2, address]]);
+  t.after(() => a.transport.close());
+  const told = () =>
+    a.log.lines.flatMap(({ level, message }) => (level === "debug" ? [] : [`${level} ${message}`]));
+  const peer = () => member(2, [[1, "127.0.0.1:1"]], { listen: [address] });
+  const reached = () => a.transport.stats()[0]?.connectionsUp === 2;
+
+  await until(() => told().length === 1, "the peer that was never there is told");
+  let b = await peer();
+  await until(() => reached() && told().length === 2, "it is reached");
+  await b.transport.close();
+  await sleep(300);
+  b = await peer();
+  await until(reached, "it is back soon");
+  assert.deepEqual(told(), ["warn peer is out of reach", "info peer is reachable"]);
+  await b.transport.close();
+  await until(() => told().length === 3, "its long silence is told");
+  const last = a.log.lines.findLast(({ level }) => level === "warn");
+  assert.match(JSON.stringify(last?.fields), /"trouble":"127\.0\.0\.1:/);
+});
