@@ -66,6 +66,8 @@ export class DnsServerError extends Error {
 }
 
 const TCP_UNSENT_MAX_BYTES = 256 * 1024;
+/** Then others have their turn: elections and heartbeats run in this process, too. */
+const TCP_QUESTIONS_A_TURN = 16;
 const PROBLEM_INTERVAL_MS = 1_000;
 const FREE_PORT_TRIALS = 10;
 
@@ -230,30 +232,39 @@ class Listener implements DnsServer {
       clearTimeout(idle);
       this.#connections.delete(socket);
     });
-    socket.on("drain", () => socket.resume());
-    socket.on("data", (chunk: Buffer) => {
-      received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
-      while (received.length >= 2 && !socket.destroyed) {
+    const take = (): void => {
+      for (let taken = 0; received.length >= 2 && !socket.destroyed; taken++) {
         const end = 2 + received.readUInt16BE(0);
         if (received.length < end) break;
+        // A peer that asks and does not read must not fill our memory.
+        if (socket.writableLength > TCP_UNSENT_MAX_BYTES) return void socket.pause();
+        if (taken === TCP_QUESTIONS_A_TURN) {
+          socket.pause();
+          setImmediate(take);
+          return;
+        }
         idle.refresh();
         this.#tcpQueries++;
         const reply = this.#answer(received.subarray(2, end), "tcp");
         received = received.subarray(end);
         // What cannot be answered on a connection will not get better on it.
         if (reply === null) socket.destroy();
-        else this.#send(socket, reply);
+        else send(socket, reply);
       }
+      socket.resume();
+    };
+    socket.on("drain", take);
+    socket.on("data", (chunk: Buffer) => {
+      received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
+      take();
     });
   }
+}
 
-  #send(socket: Socket, reply: Buffer): void {
-    const length = Buffer.alloc(2);
-    length.writeUInt16BE(reply.length, 0);
-    socket.write(Buffer.concat([length, reply]));
-    // A peer that asks and does not read must not fill our memory.
-    if (socket.writableLength > TCP_UNSENT_MAX_BYTES) socket.pause();
-  }
+function send(socket: Socket, reply: Buffer): void {
+  const length = Buffer.alloc(2);
+  length.writeUInt16BE(reply.length, 0);
+  socket.write(Buffer.concat([length, reply]));
 }
 
 /** Starts the server on UDP and TCP. Throws `DnsServerError`. */

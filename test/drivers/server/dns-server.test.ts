@@ -23,6 +23,7 @@ import { CLASS, TYPE } from "../../../src/drivers/dns/rdata.js";
 import { answerDns } from "../../../src/drivers/server/dns-answer.js";
 import { type DnsServer, DnsServerError, startDnsServer } from "../../../src/drivers/server/dns-server.js";
 import type { DnsZoneData, EmbeddedZone } from "../../../src/drivers/server/dns-zone.js";
+import { until } from "../../e2e/until.js";
 import { message, wildName, wildRecord } from "../dns/arbitrary.js";
 
 const ZONE: EmbeddedZone = {
@@ -394,6 +395,34 @@ test("more connections than allowed are closed at once and free places are used 
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   assert.equal((await ask("app.pm.test", "A", true)).answers.length, 2);
+});
+
+test("a thousand questions in one segment do not hold up what else the process has to do", async () => {
+  let inTurn = 0;
+  let most = 0;
+  const counting = await startDnsServer({
+    host: "127.0.0.1",
+    port: 0,
+    lookup: () => {
+      inTurn++;
+      most = Math.max(most, inTurn);
+      return DATA;
+    },
+  });
+  let counts = true;
+  const turn = (): void => {
+    inTurn = 0;
+    if (counts) setImmediate(turn);
+  };
+  turn();
+  const socket = createConnection(counting.port, "127.0.0.1");
+  socket.resume();
+  socket.write(Buffer.concat(Array.from({ length: 1000 }, (_, id) => tcpQuestion(id))));
+  await until("all are answered", () => counting.stats().tcpQueries === 1000);
+  counts = false;
+  socket.destroy();
+  await counting.close();
+  assert.ok(most <= 32, `${most} questions were answered in one turn`);
 });
 
 test("a peer that asks and never reads does not fill our memory", async () => {
