@@ -1,7 +1,8 @@
 /**
- * Gathers the audit records of the whole run and checks what they promise: one record has one place and one wording at every
- * witness; each life of a witness publishes, from its first record on, every record once and in order; on hold nothing is decided
- * by itself. (What was on the disk of a witness and not applied when it died, its next life takes for old and does not publish.)
+ * Gathers the audit records of the whole run and checks what they promise: one record has one place and one
+ * wording at every witness; each life of a witness publishes, from its first record on, every record once and
+ * in order; on hold nothing is decided by itself. (What was on the disk of a witness and not applied when it
+ * died, its next life takes for old and does not publish.)
  */
 import type { AuditRecord } from "../src/core/model/state.js";
 import { Violation } from "./checks.js";

@@ -1,6 +1,7 @@
 /**
- * What must hold in every state of every run, checked while it runs: states are functions of the log, epochs only grow, one
- * epoch belongs to one site, the name server never goes back, and no witness undoes what it applied.
+ * What must hold in every state of every run, checked while it runs: states are functions of the log, epochs
+ * only grow, one epoch belongs to one site, the name server never goes back, and no witness undoes what it
+ * applied.
  */
 import type { State } from "../src/core/model/state.js";
 import type { Process, World } from "./world.js";

@@ -1,8 +1,8 @@
 /**
- * Clients that write at random to any witness, and the oracle over what they were told. Each write carries its own name into the
- * audit record that it causes, so that at the end the log says what became of it:
- * accepted: there once, at the index that was told; refused: not there; unknown: there at most once; nothing: the same.
- * And every write is answered once, unless its witness died.
+ * Clients that write at random to any witness, and the oracle over what they were told. Each write carries
+ * its own name into the audit record that it causes, so that at the end the log says what became of it:
+ * accepted: there once, at the index that was told; refused: not there; unknown: there at most once; nothing:
+ * the same. And every write is answered once, unless its witness died.
  */
 import type { SiteId } from "../src/core/base/ids.js";
 import { nextBelow, type RandomState } from "../src/core/base/random.js";

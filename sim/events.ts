@@ -1,6 +1,6 @@
 /**
- * Virtual time: what happens next, in an order that depends on nothing but the seed. Events at the same instant happen in the
- * order in which they were scheduled.
+ * Virtual time: what happens next, in an order that depends on nothing but the seed. Events at the same
+ * instant happen in the order in which they were scheduled.
  */
 export class Agenda {
   nowMs = 0;

@@ -1,6 +1,7 @@
 /**
- * Checks every order to the outside: it belongs to a step whose `begin` is committed, that is the current one, and that nobody has
- * begun again or finished. A leader that was cut off, stopped or deposed must not order anything any more (S3, S6).
+ * Checks every order to the outside: it belongs to a step whose `begin` is committed, that is the current
+ * one, and that nobody has begun again or finished. A leader that was cut off, stopped or deposed must not
+ * order anything any more (S3, S6).
  */
 import { currentStep } from "../src/core/model/group.js";
 import type { State } from "../src/core/model/state.js";

@@ -1,11 +1,12 @@
 /**
- * A cluster of real witnesses in a world of virtual time: network, disks, clocks and the outside come from one seed, so that every run
- * can be repeated to the byte. The witnesses are the production core, unchanged.
+ * A cluster of real witnesses in a world of virtual time: network, disks, clocks and the outside come from
+ * one seed, so that every run can be repeated to the byte. The witnesses are the production core, unchanged.
  *
- * The disk keeps what was written durably; of what is in flight a crash keeps a random number of whole writes, in order, although
- * nobody was told that they are durable. Messages are lost, delayed (a few for long, into the next life of their receiver), doubled and
- * overtaken; cuts are directed. Probes and orders to the outside cross the same kind of network. Each life has its own monotonic
- * clock, which begins anywhere and runs at its process's own rate.
+ * The disk keeps what was written durably; of what is in flight a crash keeps a random number of whole
+ * writes, in order, although nobody was told that they are durable. Messages are lost, delayed (a few for
+ * long, into the next life of their receiver), doubled and overtaken; cuts are directed. Probes and orders to
+ * the outside cross the same kind of network. Each life has its own monotonic clock, which begins anywhere
+ * and runs at its process's own rate.
  */
 import { logIndex, NO_NODE, term, type WitnessId } from "../src/core/base/ids.js";
 import { nextBelow, nextFraction, type RandomState, randomState } from "../src/core/base/random.js";

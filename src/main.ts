@@ -1,8 +1,9 @@
 /**
  * The composition root: builds one witness process out of the core and its drivers, and takes it down in order.
  *
- * Order of start: the document, the disk, the listeners, and only then the witness, so that whatever cannot work is said
- * before anything is promised. Order of stop: the witness hands over, the listeners close, the disk last.
+ * Order of start: the document, the disk, the listeners, and only then the witness, so that whatever cannot
+ * work is said before anything is promised. Order of stop: the witness hands over, the listeners close, the
+ * disk last.
  */
 import { randomInt } from "node:crypto";
 import { nodeId } from "./core/base/ids.js";

@@ -1,9 +1,9 @@
 /**
  * Puts a request to the first witness that can answer it.
  *
- * Any witness answers; what differs is who is reachable. The next address is tried only while nothing can have been done:
- * no connection, a read without an answer, or a refusal that says so. After an unknown outcome nobody else is asked, since
- * a second switchover is not the same as one.
+ * Any witness answers; what differs is who is reachable. The next address is tried only while nothing can
+ * have been done: no connection, a read without an answer, or a refusal that says so. After an unknown
+ * outcome nobody else is asked, since a second switchover is not the same as one.
  */
 import type { AdminRequest, AdminResponse, Refusal } from "../core/model/admin.js";
 import type { AdminConnection } from "../drivers/server/admin-client.js";

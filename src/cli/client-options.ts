@@ -69,7 +69,10 @@ export function parseText(text: string): string {
   return text;
 }
 
-/** A place in the history as it is printed: "4711" (all of that index is seen) or "4711.2" (up to that record of it). */
+/**
+ * A place in the history as it is printed: "4711" (all of that index is seen) or "4711.2" (up to that record
+ * of it).
+ */
 export function parsePlace(text: string): Place {
   const match = /^#?(\d{1,16})(?:\.(\d{1,9}))?$/.exec(text);
   const index = Number(match?.[1] ?? Number.NaN);

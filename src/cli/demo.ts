@@ -1,6 +1,7 @@
 /**
- * `pointsman demo`: the main job on one machine, with real processes, in one command. Without a flag it stays up, says what to look at
- * and what to break, and narrates; with `--script` it plays and judges itself and ends with one line of JSON.
+ * `pointsman demo`: the main job on one machine, with real processes, in one command. Without a flag it stays
+ * up, says what to look at and what to break, and narrates; with `--script` it plays and judges itself and
+ * ends with one line of JSON.
  *
  * What a user kills comes back by itself after a while, as a supervisor would do it, so that one demo shows both ways.
  */

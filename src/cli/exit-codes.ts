@@ -1,9 +1,9 @@
 /**
  * Exit codes of the `pointsman` command: the part of its answer that scripts read.
  *
- * The rule: the code says what the caller may do next. 1: asking again as it is will not help. 3: nothing was done, asking
- * again is safe. 4: look first. Codes from 64 on are those of sysexits.h. docs/errors.md holds the same table, and a test
- * compares the two.
+ * The rule: the code says what the caller may do next. 1: asking again as it is will not help. 3: nothing was
+ * done, asking again is safe. 4: look first. Codes from 64 on are those of sysexits.h. docs/errors.md holds
+ * the same table, and a test compares the two.
  */
 import type { RefusalCode } from "../core/model/code.js";
 

@@ -2,9 +2,9 @@
 /**
  * The `pointsman` command: one verb a file, each registered below.
  *
- * Door of the room. Verbs throw `CliError` to end with a code of exit-codes.ts; anything else that is thrown is a bug and
- * ends with 70. With `--json` the answer on stdout is JSON in every case: a failure prints one document
- * `{"error":{"code":…,"message":…}}` there, and the sentence for people goes to stderr.
+ * Door of the room. Verbs throw `CliError` to end with a code of exit-codes.ts; anything else that is thrown
+ * is a bug and ends with 70. With `--json` the answer on stdout is JSON in every case: a failure prints one
+ * document `{"error":{"code":…,"message":…}}` there, and the sentence for people goes to stderr.
  */
 import { userInfo } from "node:os";
 import { Command, CommanderError } from "commander";

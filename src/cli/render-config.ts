@@ -1,5 +1,6 @@
 /**
- * `pointsman config check` in words: errors with `file:line:column: path: …` as compilers write it, then warnings; then what the timings promise for each group.
+ * `pointsman config check` in words: errors with `file:line:column: path: …` as compilers write it, then
+ * warnings; then what the timings promise for each group.
  */
 import type { WitnessId } from "../core/base/ids.js";
 import type { FailoverBound } from "../drivers/config/bound.js";

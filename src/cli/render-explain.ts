@@ -1,9 +1,10 @@
 /**
  * `pointsman explain GROUP`: why the group stays or moves, in sentences.
  *
- * Four parts: what is decided at this moment and why; what each witness sees, target by target; what would have to change;
- * the latest records. Nothing is said twice: the standing's own evidence is what the witnesses see. The status of the same witness, when it could be had, adds the evidence behind each opinion and
- * tells silence (stale) from distrust (abstaining).
+ * Four parts: what is decided at this moment and why; what each witness sees, target by target; what would
+ * have to change; the latest records. Nothing is said twice: the standing's own evidence is what the
+ * witnesses see. The status of the same witness, when it could be had, adds the evidence behind each opinion
+ * and tells silence (stale) from distrust (abstaining).
  */
 import type { Explanation, StatusReport } from "../core/model/admin.js";
 import type { SiteVerdict, TargetVerdict } from "../core/model/observation.js";

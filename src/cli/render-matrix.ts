@@ -1,8 +1,8 @@
 /**
  * The matrix witness × target of one group, with the evidence below each target that somebody sees down.
  *
- * A cell shows what counts, not what was last said: the opinion of a stale or abstaining witness counts as unknown, so the
- * cell says `stale` or `abstains`.
+ * A cell shows what counts, not what was last said: the opinion of a stale or abstaining witness counts as
+ * unknown, so the cell says `stale` or `abstains`.
  */
 import type { GroupReport } from "../core/model/admin.js";
 import type { Evidence, SiteVerdict } from "../core/model/observation.js";

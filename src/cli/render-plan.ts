@@ -1,8 +1,9 @@
 /**
  * A plan in two to four lines: what, why, and each step with how long it took.
  *
- * The sentence of a failed step stands in its outcome, in the plan's end, in the reason of the rollback, and in the hold that
- * waits for a person. Here it is said once: what was told above, or in a line before, is left out.
+ * The sentence of a failed step stands in its outcome, in the plan's end, in the reason of the rollback, and
+ * in the hold that waits for a person. Here it is said once: what was told above, or in a line before, is
+ * left out.
  */
 import type { Plan, StepRecord } from "../core/model/state.js";
 import { span } from "./render-words.js";

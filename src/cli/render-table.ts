@@ -9,8 +9,8 @@ export interface Cell {
 }
 
 /**
- * One line a row, columns two spaces apart, no trailing spaces. The last cell of a row is neither padded nor does it widen
- * its column: a row with fewer cells may end in a long remark.
+ * One line a row, columns two spaces apart, no trailing spaces. The last cell of a row is neither padded nor
+ * does it widen its column: a row with fewer cells may end in a long remark.
  */
 export function columns(rows: readonly (readonly (Cell | string)[])[]): string[] {
   const widths: number[] = [];

@@ -1,8 +1,8 @@
 /**
  * Numbers and times in the words of the command line: short, with units, the same everywhere.
  *
- * Ages are differences of cluster times. Instants are wall times of the leader that wrote them, shown in UTC, because the
- * engineer compares them with logs of machines in other time zones.
+ * Ages are differences of cluster times. Instants are wall times of the leader that wrote them, shown in UTC,
+ * because the engineer compares them with logs of machines in other time zones.
  */
 
 /** "450 ms", "1.4 s", "2 m 05 s", "3 h 20 m", "4 d 2 h". Negative spans count as 0. */

@@ -1,10 +1,10 @@
 /**
- * `pointsman switchover GROUP --to SITE [--wait]`: move a group in order, and with `--wait` tell each step until the plan
- * ends.
+ * `pointsman switchover GROUP --to SITE [--wait]`: move a group in order, and with `--wait` tell each step
+ * until the plan ends.
  *
- * Waiting reads the status again and again rather than a stream: each answer is complete, so it goes on through the loss of
- * the leader or of the witness that is asked. A plan that was replaced by a later one between two looks is judged by its own
- * closing record in the history.
+ * Waiting reads the status again and again rather than a stream: each answer is complete, so it goes on
+ * through the loss of the leader or of the witness that is asked. A plan that was replaced by a later one
+ * between two looks is judged by its own closing record in the history.
  */
 import { Argument, type Command, Option } from "commander";
 import { type Epoch, siteId } from "../core/base/ids.js";
@@ -96,7 +96,7 @@ async function waitForPlan(
   while (Date.now() < endAt) {
     const look = await lookAtPlan(group, epoch, accepted.index, options).catch((error: unknown) => {
       if (!(error instanceof CliError) || error.exit !== EXIT.unreachable) throw error;
-      // The plan goes on without us; say once that nothing is seen for now.
+      // The plan goes on without us; say once that nothing is seen of it.
       if (silent === null) cli.note(`${error.message}; the plan goes on, looking again`);
       silent = error.message;
       return null;

@@ -1,8 +1,8 @@
 /**
  * Where the command prints: stdout for the answer, stderr for everything about it, colours only where a person looks.
  *
- * Colours follow the stream's terminal and NO_COLOR (https://no-color.org). A reader that goes away (`pointsman history |
- * head`) ends the command quietly instead of with a stack trace.
+ * Colours follow the stream's terminal and NO_COLOR (https://no-color.org). A reader that goes away
+ * (`pointsman history | head`) ends the command quietly instead of with a stack trace.
  */
 import pc from "picocolors";
 
@@ -84,8 +84,8 @@ export function wantsColour(isTerminal: boolean, env: Readonly<Record<string, st
 const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/gu;
 
 /**
- * The same data with every string made safe for a terminal: hook output and probe errors hold bytes of strangers, and an
- * escape sequence among them could rewrite the screen. Line breaks become spaces.
+ * The same data with every string made safe for a terminal: hook output and probe errors hold bytes of
+ * strangers, and an escape sequence among them could rewrite the screen. Line breaks become spaces.
  */
 export function printable<T>(data: T): T {
   return walk(data) as T;

@@ -1,9 +1,10 @@
 /**
  * `pointsman watch [GROUP]`: events as they happen, until Ctrl-C.
  *
- * It survives the loss of the witness it listens to: the place of the last record is kept, and the watch goes on after it,
- * at the next address or at the same one. Records keep their place in the log at every witness, so nothing is lost or told
- * twice; the role of a witness, its warnings and `routed` are about the moment and are not told again.
+ * It survives the loss of the witness it listens to: the place of the last record is kept, and the watch goes
+ * on after it, at the next address or at the same one. Records keep their place in the log at every witness,
+ * so nothing is lost or told twice; the role of a witness, its warnings and `routed` are about the moment and
+ * are not told again.
  */
 import { Argument, type Command, Option } from "commander";
 import type { AdminConnection } from "../drivers/server/admin-client.js";

@@ -1,6 +1,6 @@
 /**
- * `pointsman run` as a real process of one witness: how it ends when something is in its way, and what the other verbs say
- * of it while it lives.
+ * `pointsman run` as a real process of one witness: how it ends when something is in its way, and what the
+ * other verbs say of it while it lives.
  */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";

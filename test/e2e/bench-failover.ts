@@ -1,13 +1,13 @@
 /**
- * `npm run bench:failover`: how long a failover takes, and what packet loss does to it. Real witnesses, a real BIND, network namespaces;
- * probes every 100 ms. Needs root, `ip`, `nft` and `named`.
+ * `npm run bench:failover`: how long a failover takes, and what packet loss does to it. Real witnesses, a
+ * real BIND, network namespaces; probes every 100 ms. Needs root, `ip`, `nft` and `named`.
  *
  *   --minutes N   of 30 % loss between all sites during which nothing may move (default 5)
  *   --rounds N    failovers measured without loss, and again under loss (default 10 each)
  *   --loss N      per cent (default 30)
  *
- * A round kills one service of the present primary and ends when the name server gives the other site's address. The last line is
- * one JSON object; exit code 1 when something moved that must not.
+ * A round kills one service of the present primary and ends when the name server gives the other site's
+ * address. The last line is one JSON object; exit code 1 when something moved that must not.
  */
 
 import { setTimeout as sleep } from "node:timers/promises";
@@ -47,7 +47,10 @@ function median(numbers: readonly number[]): number | null {
   return sorted.length % 2 === 1 ? upper : Math.round(((sorted[middle - 1] ?? upper) + upper) / 2);
 }
 
-/** Parts of a failover, ms: until the majority's last observation, until the decision, until the route step, until it was done. */
+/**
+ * Parts of a failover, ms: until the majority's last observation, until the decision, until the route step,
+ * until it was done.
+ */
 interface Phases {
   readonly detect: number;
   readonly agree: number;

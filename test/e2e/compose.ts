@@ -1,12 +1,15 @@
 /**
- * `npm run compose:check`: brings docker-compose.yml up for real, stops a service of the primary, and sees the name move.
+ * `npm run compose:check`: brings docker-compose.yml up for real, stops a service of the primary, and sees
+ * the name move.
  *
- * Runs wherever Docker is (Compose v2 or docker-compose 1.29), under a project name and published ports of its own, so
- * that it disturbs no other project; only the compose file's subnet must be free. Prints each command and what it
- * printed; takes everything down again, volumes too; the last line is one JSON object. Exit code 0 if all held, 1 if not.
- * Without Docker it says why it skips and exits 0, or 1 where CI is "true".
+ * Runs wherever Docker is (Compose v2 or docker-compose 1.29), under a project name and published ports of
+ * its own, so that it disturbs no other project; only the compose file's subnet must be free. Prints each
+ * command and what it printed; takes everything down again, volumes too; the last line is one JSON object.
+ * Exit code 0 if all held, 1 if not. Without Docker it says why it skips and exits 0, or 1 where CI is
+ * "true".
  *
- * Arguments go to `docker build` (`npm run compose:check -- --network host`). POINTSMAN_IMAGE names an image to use instead.
+ * Arguments go to `docker build` (`npm run compose:check -- --network host`). POINTSMAN_IMAGE names an image
+ * to use instead.
  */
 import { type SpawnSyncReturns, spawnSync } from "node:child_process";
 import { createServer } from "node:net";

@@ -1,6 +1,7 @@
 /**
- * The package as users get it: packed, installed away from the repository, and run there. Shows that `files` of package.json
- * holds all that runs, that the proto files are found, and that nothing needs a development dependency.
+ * The package as users get it: packed, installed away from the repository, and run there. Shows that `files`
+ * of package.json holds all that runs, that the proto files are found, and that nothing needs a development
+ * dependency.
  */
 import assert from "node:assert/strict";
 import { type ChildProcess, execFile, spawn } from "node:child_process";

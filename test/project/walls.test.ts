@@ -1,6 +1,7 @@
 /**
- * The walls between the rooms hold: each forbidden import or global, planted in a copy of the project's rules, fails the check that
- * `npm run check` makes. A rule that silently stopped to match would otherwise be noticed by nobody.
+ * The walls between the rooms hold: each forbidden import or global, planted in a copy of the project's
+ * rules, fails the check that `npm run check` makes. A rule that silently stopped to match would otherwise be
+ * noticed by nobody.
  */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";

@@ -1,3 +1,6 @@
+/**
+ * A witness that was stopped says nothing wrong when it goes on.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Checks } from "../../sim/checks.js";

@@ -1,5 +1,6 @@
 /**
- * The storm: random faults, random clients, and every checker at once. `SIM_SEEDS` says how many seeds (default 12), `SIM_FIRST` where they begin.
+ * The storm: random faults, random clients, and every checker at once. `SIM_SEEDS` says how many seeds
+ * (default 12), `SIM_FIRST` where they begin.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,3 +1,6 @@
+/**
+ * The cluster in virtual time: what must hold in every run, and that equal seeds give equal runs.
+ */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";

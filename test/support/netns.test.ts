@@ -1,3 +1,6 @@
+/**
+ * The laboratory itself: a cut cuts what it is told to, and loss is the share that was asked for.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { NetLab, skipWithoutNetns } from "./netns.js";

@@ -1,8 +1,8 @@
 /**
  * The demo's little world: two sites with three services each and three witnesses, all real processes on loopback.
  *
- * Invariants: every process that was started is ended by `stop`, by its pid; nothing is left on disk. Children also end by
- * themselves when this process dies without a word, because their IPC channel closes.
+ * Invariants: every process that was started is ended by `stop`, by its pid; nothing is left on disk.
+ * Children also end by themselves when this process dies without a word, because their IPC channel closes.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { createWriteStream } from "node:fs";
@@ -13,8 +13,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const SITES = ["a", "b"] as const;
-export const SERVICES = ["web", "api", "db"] as const;
-export const WITNESSES = ["w-a", "w-b", "w-c"] as const;
+const SERVICES = ["web", "api", "db"] as const;
+const WITNESSES = ["w-a", "w-b", "w-c"] as const;
 export const GROUP = "shop";
 export const NAME = "www.shop.demo";
 /** What the name says for each site (addresses of RFC 5737, for documentation). */

@@ -1,7 +1,7 @@
 /**
- * Turns audit records into lines for a person who watches: what belongs together is told once. Observations that came with
- * one log entry are one line, unless something is down: that is told in full. A step is told when it ends; that it began,
- * only when it takes its time.
+ * Turns audit records into lines for a person who watches: what belongs together is told once. Observations
+ * that came with one log entry are one line, unless something is down: that is told in full. A step is told
+ * when it ends; that it began, only when it takes its time.
  */
 import type { AuditRecord } from "../../core/model/state.js";
 import { wrap } from "../render-table.js";

@@ -36,8 +36,9 @@ export class Observer {
   }
 
   /**
-   * Resolves with the first record, from position `from` of `records` on, that `matches`; rejects when `timeoutMs` have passed,
-   * saying `what` did not happen. Does not keep the process alive: the processes that are observed do.
+   * Resolves with the first record, from position `from` of `records` on, that `matches`; rejects when
+   * `timeoutMs` have passed, saying `what` did not happen. Does not keep the process alive: the processes
+   * that are observed do.
    */
   expect(
     what: string,

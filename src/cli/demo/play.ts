@@ -1,10 +1,12 @@
 /**
- * `pointsman demo --script`: the demo plays itself and judges itself. Each act says what it does, does it to real processes, and
- * waits for what must follow; the first expectation that does not hold ends the play with an error.
+ * `pointsman demo --script`: the demo plays itself and judges itself. Each act says what it does, does it to
+ * real processes, and waits for what must follow; the first expectation that does not hold ends the play with
+ * an error.
  *
- * Phases of a switch are taken from the audit records' wall times, all stamped by leaders on this one machine:
- * detect = the fault until the decision's evidence was complete (last observation before it), agree = until the decision was
- * committed, route = until the route step was finished, verify = until every listed server agreed.
+ * Phases of a switch are taken from the audit records' wall times, all stamped by leaders on this one
+ * machine: detect = the fault until the decision's evidence was complete (last observation before it), agree
+ * = until the decision was committed, route = until the route step was finished, verify = until every listed
+ * server agreed.
  */
 
 import { siteId } from "../../core/base/ids.js";

@@ -1,6 +1,7 @@
 /**
- * One tiny service of the demo: an HTTP server that says who it is. Run as a process of its own, so that it can be killed
- * like a real one: `node service.js PORT NAME [HOST]`; it listens on loopback unless HOST says otherwise.
+ * One tiny service of the demo: an HTTP server that says who it is. Run as a process of its own, so that it
+ * can be killed like a real one: `node service.js PORT NAME [HOST]`; it listens on loopback unless HOST says
+ * otherwise.
  */
 import { createServer } from "node:http";
 

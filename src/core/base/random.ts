@@ -27,7 +27,7 @@ export function randomState(seed: number, purpose: string): RandomState {
 }
 
 /** The next unsigned 32-bit integer; advances `state`. */
-export function nextUint32(state: RandomState): number {
+function nextUint32(state: RandomState): number {
   const s1 = state[1];
   const product = Math.imul(s1, 5);
   const result = Math.imul((product << 7) | (product >>> 25), 9) >>> 0;

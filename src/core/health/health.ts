@@ -1,8 +1,9 @@
 /**
  * Door of the room: one witness's opinion of every target (`Detector`), and the quorum's verdict on them (`judge…`).
  *
- * The detector says which probes to start, takes in how they ended, and gives the whole view to be sent. A change is to be
- * sent at once (`takeChanged`), the whole view again at a steady pace: a lost message delays and never hides.
+ * The detector says which probes to start, takes in how they ended, and gives the whole view to be sent. A
+ * change is to be sent at once (`takeChanged`), the whole view again at a steady pace: a lost message delays
+ * and never hides.
  *
  * Time is an input: monotonic milliseconds. A gap between two inputs longer than `stallMs` means that this process was
  * itself stopped (swap, SIGSTOP, a frozen virtual machine). Then it distrusts itself, not the others: probes under way
@@ -27,8 +28,9 @@ export const judgeSite = verdict.judgeSite;
 export const judgeGroup = verdict.judgeGroup;
 
 /**
- * How many silences in a row take a target down on a path of which nothing is known, `fall` apart; a path that was clean of
- * late needs as many or one fewer, one that loses needs more. For the published bound on detection.
+ * How many silences in a row take a target down on a path of which nothing is known, `fall` apart; a path
+ * that was clean of late needs as many or one fewer, one that loses needs more. For the published bound on
+ * detection.
  */
 export function silencesNeeded(falseAlarm: number): number {
   return new PathLoss().requiredRun(falseAlarm);
@@ -106,8 +108,8 @@ export class Detector {
   }
 
   /**
-   * A probe ended at `nowMs`. True when an opinion changed. Results of unknown, repeated or given-up probes, and of those
-   * started before a stall, are ignored.
+   * A probe ended at `nowMs`. True when an opinion changed. Results of unknown, repeated or given-up probes,
+   * and of those started before a stall, are ignored.
    */
   onProbed(target: TargetKey, probe: number, result: ProbeResult, nowMs: number): boolean {
     const stalled = this.#passTo(nowMs);

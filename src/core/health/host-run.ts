@@ -1,12 +1,14 @@
 /**
  * Silence of a whole host: when all its targets are silent, their probes count together.
  *
- * The results of all targets of one host, in the order in which they come, are one more sequence, judged with the same
- * arithmetic (silence.ts) from its own experience: if the targets usually fall silent together, this sequence has learnt it.
- * On a line that loses half of the probes three targets say in ten rounds what one says in thirty.
+ * The results of all targets of one host, in the order in which they come, are one more sequence, judged with
+ * the same arithmetic (silence.ts) from its own experience: if the targets usually fall silent together, this
+ * sequence has learnt it. On a line that loses half of the probes three targets say in ten rounds what one
+ * says in thirty.
  *
- * It may shorten the wait on a path that is known to lose, but never below what a path that is not known needs from one target
- * alone (8 silences at one in a million): three probes in one second are three, but a blackout of that second is one.
+ * It may shorten the wait on a path that is known to lose, but never below what a path that is not known
+ * needs from one target alone (8 silences at one in a million): three probes in one second are three, but a
+ * blackout of that second is one.
  */
 import { PathLoss } from "./silence.js";
 

@@ -5,9 +5,10 @@
  * the memory has changed. But if other targets of the host answered while this one was silent, the host is alive, and
  * the share of their probes that stayed silent is the loss of the path now. It becomes a floor under every h.
  *
- * Counted are probes sent since this target fell silent, up to the last one that was answered: after that the host may
- * have died, and silence of the dead says nothing about the path. Where no neighbour answered, there is no floor. A hung
- * service beside healthy ones therefore gets no delay, nor does a dead host: only a path that loses some and not all.
+ * Counted are probes sent since this target fell silent, up to the last one that was answered: after that the
+ * host may have died, and silence of the dead says nothing about the path. Where no neighbour answered, there
+ * is no floor. A hung service beside healthy ones therefore gets no delay, nor does a dead host: only a path
+ * that loses some and not all.
  */
 import type { TargetKey } from "../model/config.js";
 import { upperShare } from "./silence.js";
@@ -25,7 +26,10 @@ export class Neighbours {
     if (this.#results.length > KEPT) this.#results.shift();
   }
 
-  /** Upper estimate of the loss now, from the neighbours of `target`, which is silent since `sinceMs`; 0 if none answered. */
+  /**
+   * Upper estimate of the loss now, from the neighbours of `target`, which is silent since `sinceMs`; 0 if
+   * none answered.
+   */
   floor(target: TargetKey, sinceMs: number): number {
     let silent = 0;
     let silentBeforeAnswer = 0;

@@ -6,23 +6,23 @@
  *
  *     chance(n) = h(0) · h(1) · … · h(n−1),   h(d) = P(silence | alive, and the d probes before were silent)
  *
- * With one h for all d this is independent loss, with h(0) and one other a first-order Markov chain. Neither is safe: on
- * a line with short blackouts beside thin random loss (Gilbert-Elliott) h *grows* with d, and the average of both kinds
- * promises runs of twenty to be impossible that come every hour. So h is kept by depth, in classes that double: 0, 1, 2,
- * 3-4, 5-8, 9-16, 17 and more.
+ * With one h for all d this is independent loss, with h(0) and one other a first-order Markov chain. Neither
+ * is safe: on a line with short blackouts beside thin random loss (Gilbert-Elliott) h *grows* with d, and the
+ * average of both kinds promises runs of twenty to be impossible that come every hour. So h is kept by depth,
+ * in classes that double: 0, 1, 2, 3-4, 5-8, 9-16, 17 and more.
  *
- * What a class is taught: of the probes sent to a living target at that depth, how many were silent. A run counts only once
- * the target's own answer (good or bad) has ended it, and not when the target had been called dead by then: a dead host
- * must not teach its path that it is lossy. Except the second time that a target called dead answers well soon after:
- * that was no death, and a path that does such things must be known for it. Counts fade by 1/MEMORY a probe. All targets of
- * a host teach one path; a deep class is taught by those that get there, the ones that lose most, so sharing errs to the
- * safe side.
+ * What a class is taught: of the probes sent to a living target at that depth, how many were silent. A run
+ * counts only once the target's own answer (good or bad) has ended it, and not when the target had been
+ * called dead by then: a dead host must not teach its path that it is lossy. Except the second time that a
+ * target called dead answers well soon after: that was no death, and a path that does such things must be
+ * known for it. Counts fade by 1/MEMORY a probe. All targets of a host teach one path; a deep class is taught
+ * by those that get there, the ones that lose most, so sharing errs to the safe side.
  *
- * From counts to a bound: each h is the mean of silent/sent with a prior, plus one standard deviation (Z). Prior of depths
- * 0 and 1: 8 % with the weight of 8 probes; of deeper classes: the class before, with the same weight. h(0), how often runs
- * begin, is also counted over the last sixty probes, and the larger counts: a path that turns bad is believed in seconds.
- * At one in a million a path not yet known gets n = 8, one with 300 answers 7, one that loses half of the probes about 28
- * (test/core/health/silence.test.ts measures them).
+ * From counts to a bound: each h is the mean of silent/sent with a prior, plus one standard deviation (Z).
+ * Prior of depths 0 and 1: 8 % with the weight of 8 probes; of deeper classes: the class before, with the
+ * same weight. h(0), how often runs begin, is also counted over the last sixty probes, and the larger counts:
+ * a path that turns bad is believed in seconds. At one in a million a path not yet known gets n = 8, one with
+ * 300 answers 7, one that loses half of the probes about 28 (test/core/health/silence.test.ts measures them).
  *
  * What this cannot know: a path that turns bad at this very moment. Against that stand the neighbours on the same host
  * (neighbours.ts), and the quorum, whose paths differ.
@@ -38,10 +38,10 @@ const PRIOR_SHARE = 0.08;
 const PRIOR_WEIGHT = 8;
 
 /**
- * A run of so many silences is taken for death however lossy the path is. Cost: on a path that loses more than 89 % of
- * its probes (0.89^120 = 1e-6) false alarms come more often than promised. Gain: a dead host is found after 120 probes at
- * the latest (12 s at ten a second, two minutes at one a second). On such a path a longer timeout, within which TCP
- * sends again, helps more than any arithmetic.
+ * A run of so many silences is taken for death however lossy the path is. Cost: on a path that loses more
+ * than 89 % of its probes (0.89^120 = 1e-6) false alarms come more often than promised. Gain: a dead host is
+ * found after 120 probes at the latest (12 s at ten a second, two minutes at one a second). On such a path a
+ * longer timeout, within which TCP sends again, helps more than any arithmetic.
  */
 export const RUN_MAX = 120;
 

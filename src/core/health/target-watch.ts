@@ -10,8 +10,8 @@
  * half of the probes a killed service is seen with `fall` delivered refusals, and a healed one comes back with
  * `rise` delivered answers. Any answer ends a run of silences: whoever refuses is there.
  *
- * After a stall the opinion from before is not trusted, but one fresh result that agrees with it brings it back: a pause
- * of the witness must not cost a standby its stability. Silence never brings it back.
+ * After a stall the opinion from before is not trusted, but one fresh result that agrees with it brings it
+ * back: a pause of the witness must not cost a standby its stability. Silence never brings it back.
  */
 import type { TargetConfig, TargetKey } from "../model/config.js";
 import type { Evidence, EvidenceKind, Observation, Opinion, ProbeResult } from "../model/observation.js";

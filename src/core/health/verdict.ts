@@ -1,8 +1,8 @@
 /**
  * What the quorum makes of the witnesses' opinions. Pure functions of the configuration and the replicated records.
  *
- * The majority is of all configured witnesses, not of those that answered: with two of five cut off, three must agree. A
- * witness that is missing, stale or abstaining counts as unknown, never as up or down.
+ * The majority is of all configured witnesses, not of those that answered: with two of five cut off, three
+ * must agree. A witness that is missing, stale or abstaining counts as unknown, never as up or down.
  *
  *   target: up or down when a majority says so, else unknown
  *   site:   down when any required target is down; up when all required targets are up; else unknown. A site without
@@ -54,9 +54,9 @@ export function judgeTarget(
 }
 
 /**
- * Since when a majority agrees: the `quorum`-th smallest of the times at which each that agrees began to. At that
- * moment the last one needed had joined, and those first `quorum` have not wavered since. (Another majority may have held
- * before; it is not counted, so a time of stability is never overstated.)
+ * Since when a majority agrees: the `quorum`-th smallest of the times at which each that agrees began to. At
+ * that moment the last one needed had joined, and those first `quorum` have not wavered since. (Another
+ * majority may have held before; it is not counted, so a time of stability is never overstated.)
  */
 function quorumSince(times: readonly number[], quorum: number): number | null {
   return [...times].sort((a, b) => a - b)[quorum - 1] ?? null;

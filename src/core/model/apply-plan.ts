@@ -243,9 +243,10 @@ export function close(state: State, stamp: Stamp, command: Of<"close">): Change 
 const STATUS_WORDS = { done: "is done", failed: "failed", rolled_back: "failed and is rolled back" } as const;
 
 /**
- * Which sites are left behind after a plan. A target is blamed when the switch was already its own to carry (the ticket was
- * granted to it), not for a precheck or for a fence that failed elsewhere. A failback that got past its precheck is blamed in any case,
- * so that it is not tried again and again by itself; a switchover is a person's, who may try again.
+ * Which sites are left behind after a plan. A target is blamed when the switch was already its own to carry
+ * (the ticket was granted to it), not for a precheck or for a fence that failed elsewhere. A failback that
+ * got past its precheck is blamed in any case, so that it is not tried again and again by itself; a
+ * switchover is a person's, who may try again.
  */
 function failedSitesAfter(group: GroupState, plan: Plan, status: Of<"close">["status"]): readonly SiteId[] {
   if (status === "done") return group.failedSites.filter((site) => site !== plan.to);

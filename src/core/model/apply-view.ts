@@ -1,9 +1,9 @@
 /**
  * `observe` and `stale`: what each witness is committed to see.
  *
- * `sinceMs` and `index` of an observation move only with the opinion, so that "down since" is the moment of the change
- * and not of the last repetition; evidence is refreshed each time. Only changes of opinion, and a witness that falls silent
- * or is heard again, are told.
+ * `sinceMs` and `index` of an observation move only with the opinion, so that "down since" is the moment of
+ * the change and not of the last repetition; evidence is refreshed each time. Only changes of opinion, and a
+ * witness that falls silent or is heard again, are told.
  */
 import { type Change, refused, type Stamp, type Told } from "./change.js";
 import type { Command } from "./command.js";

@@ -1,10 +1,10 @@
 /**
  * `apply`: the fold of the replicated log into the replicated state. The one place where the state changes.
  *
- * A command is a wish of some leader, and may be committed by that leader's successor; so each is judged again here, by
- * compare-and-set against the state that it finds, and what no longer fits is a no-op with a reason. Apply is total (bytes
- * that make no sense are refused by the name of the wrong field), uses nothing but its arguments, and so gives every
- * witness the same state to the byte.
+ * A command is a wish of some leader, and may be committed by that leader's successor; so each is judged
+ * again here, by compare-and-set against the state that it finds, and what no longer fits is a no-op with a
+ * reason. Apply is total (bytes that make no sense are refused by the name of the wrong field), uses nothing
+ * but its arguments, and so gives every witness the same state to the byte.
  *
  * Invariants: cluster time, indices and epochs only grow; at most one plan of a group runs; at most one site holds a
  * group's ticket, under the epoch of the plan that granted it.

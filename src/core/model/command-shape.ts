@@ -1,8 +1,9 @@
 /**
  * What a well-formed command looks like, field by field: the guard in front of `apply`.
  *
- * Only shapes: whether a well-formed command makes sense is the compare-and-set in apply-*.ts, and whether a document is
- * wise is `config check`'s. A document is checked whole, because every room reads the replicated one without asking.
+ * Only shapes: whether a well-formed command makes sense is the compare-and-set in apply-*.ts, and whether a
+ * document is wise is `config check`'s. A document is checked whole, because every room reads the replicated
+ * one without asking.
  */
 import type { Command, Envelope } from "./command.js";
 import type {

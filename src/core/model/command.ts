@@ -24,7 +24,10 @@ export type Command =
     }
   /** A witness has not been heard of for `viewTimeoutMs`. */
   | { readonly kind: "stale"; readonly witness: WitnessId }
-  /** Decided: revoke the ticket and run a plan. Applies only while `epoch` is the group's `lastEpoch` + 1 and no plan runs. */
+  /**
+   * Decided: revoke the ticket and run a plan. Applies only while `epoch` is the group's `lastEpoch` + 1 and
+   * no plan runs.
+   */
   | {
       readonly kind: "decide";
       readonly group: string;

@@ -1,9 +1,10 @@
 /**
- * What an operator configures, as the core sees it: plain data, every duration in milliseconds, every default filled in.
+ * What an operator configures, as the core sees it: plain data, every duration in milliseconds, every default
+ * filled in.
  *
- * The text form (YAML, units, secrets, errors with line numbers) lives in `drivers/config`; it produces this and nothing
- * else does. Secrets never appear here: a key is a name and the place where each witness finds the secret, so this
- * document may stand in the replicated log and in any answer.
+ * The text form (YAML, units, secrets, errors with line numbers) lives in `drivers/config`; it produces this
+ * and nothing else does. Secrets never appear here: a key is a name and the place where each witness finds
+ * the secret, so this document may stand in the replicated log and in any answer.
  */
 import type { SiteId, WitnessId } from "../base/ids.js";
 
@@ -11,7 +12,10 @@ import type { SiteId, WitnessId } from "../base/ids.js";
 export interface ClusterConfig {
   /** Name of the cluster; messages and data directories of another one are refused. */
   readonly cluster: string;
-  /** Grows with every edit; the leader replicates its own document when its version is higher than the replicated one. */
+  /**
+   * Grows with every edit; the leader replicates its own document when its version is higher than the
+   * replicated one.
+   */
   readonly version: number;
   /** Voting witnesses; Raft's node id is the 1-based position in this list. */
   readonly witnesses: readonly WitnessConfig[];

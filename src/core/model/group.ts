@@ -1,13 +1,17 @@
 /**
  * Readings of a group's state that `apply`, policy and plan must agree on.
  *
- * Each is one question with one answer: who gives the ticket up when it goes to a site, is a rollback owed, which steps
- * need the ticket. They live beside the state because a second opinion on any of them would be a split brain in the small.
+ * Each is one question with one answer: who gives the ticket up when it goes to a site, is a rollback owed,
+ * which steps need the ticket. They live beside the state because a second opinion on any of them would be a
+ * split brain in the small.
  */
 import type { SiteId } from "../base/ids.js";
 import type { GroupState, Plan, StepName, StepRecord, Ticket } from "./state.js";
 
-/** Every step in the order in which a plan runs them; a plan is a part of this list. Drain goes before fence: ADR 10. */
+/**
+ * Every step in the order in which a plan runs them; a plan is a part of this list. Drain goes before fence:
+ * ADR 10.
+ */
 export const STEP_ORDER: readonly StepName[] = [
   "precheck",
   "drain",

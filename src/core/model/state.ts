@@ -156,7 +156,10 @@ export type AuditKind =
   | "resume"
   | "note";
 
-/** One thing that happened, with its place in the log. Invariant: `index` only grows; `seq` numbers records of one index. */
+/**
+ * One thing that happened, with its place in the log. Invariant: `index` only grows; `seq` numbers records of
+ * one index.
+ */
 export interface AuditRecord {
   readonly index: LogIndex;
   readonly seq: number;

@@ -1,19 +1,22 @@
 /**
  * Plans: what the leader does next for a decision that is in the log (DESIGN section 7). The door of the room.
  *
- * The plan itself is replicated data; this room only reads it and names the next thing to write or to run. A leader that
- * keeps asking `nextAction` and does as it says ends every plan: done, failed with the next candidate up to policy, rolled back,
- * or on hold with a sentence that tells a person what to do (S6). Whichever leader finishes it, a plan uses one epoch.
+ * The plan itself is replicated data; this room only reads it and names the next thing to write or to run. A
+ * leader that keeps asking `nextAction` and does as it says ends every plan: done, failed with the next
+ * candidate up to policy, rolled back, or on hold with a sentence that tells a person what to do (S6).
+ * Whichever leader finishes it, a plan uses one epoch.
  *
  * How failures end, after `retry.limit` attempts or at once where trying again cannot help:
  * - somebody else changed the record, or it carries a higher epoch: hold. Nothing is written over a stranger's record,
  *   and no rollback either.
- * - fence, in any plan that is not rolled back: hold. The old primary may still serve; another candidate would not change that.
- * - switchover and failback: closed as `rolled_back`; that owes a rollback, which policy decides next under the next epoch.
- *   A rollback is never rolled back: hold. A switchover that took the ticket from nobody has no way back: hold.
+ * - fence, in any plan that is not rolled back: hold. The old primary may still serve; another candidate
+ *   would not change that.
+ * - switchover and failback: closed as `rolled_back`; that owes a rollback, which policy decides next under
+ *   the next epoch. A rollback is never rolled back: hold. A switchover that took the ticket from nobody has
+ *   no way back: hold.
  * - failover and first grant: as `onFailure` says, the next candidate, or hold.
- * - announce: the plan goes on without it. Verify is not so lenient: if the servers or the listed resolvers do not agree in
- *   the end, clients may still go to the old site, and the plan has failed.
+ * - announce: the plan goes on without it. Verify is not so lenient: if the servers or the listed resolvers
+ *   do not agree in the end, clients may still go to the old site, and the plan has failed.
  *
  * A step that another leader (or this one in another leadership) began and did not finish is begun again, as a new
  * attempt, once this leader has led for `takeoverMs`: by then the other has noticed that it leads no longer and has
@@ -40,7 +43,10 @@ import { canRetry, deadlineMs, retryAtMs, stepsOf } from "./steps.js";
 export type PlanAction =
   /** Propose `begin`. */
   | { readonly kind: "begin"; readonly key: StepKey }
-  /** Hand to the actuator, once a key; it may take `deadlineMs` in all. Given again and again until the step is finished. */
+  /**
+   * Hand to the actuator, once a key; it may take `deadlineMs` in all. Given again and again until the step
+   * is finished.
+   */
   | { readonly kind: "run"; readonly key: StepKey; readonly deadlineMs: number }
   | { readonly kind: "grant"; readonly epoch: Epoch; readonly site: SiteId }
   /** Propose `finish`: the core itself knows the outcome. */

@@ -6,13 +6,16 @@ import type { GroupConfig, RouteConfig } from "../model/config.js";
 import { STEP_ORDER } from "../model/group.js";
 import type { PlanKind, StepName, StepRecord } from "../model/state.js";
 
-/** What an actuator may need on top of a hook's or a server's own timeout: starting a program, reading files. Unit: ms. */
+/**
+ * What an actuator may need on top of a hook's or a server's own timeout: starting a program, reading files.
+ * Unit: ms.
+ */
 const OVERHEAD_MS = 1_000;
 
 /**
- * The steps of a plan, in order. `from`: who gives the ticket up; where nobody does there is nobody to drain or to fence.
- * A drain asks the old site to stop gracefully, so only planned moves have it, and before the fence, which may switch the site
- * off (ADR 10); a rollback fences what it takes the ticket from.
+ * The steps of a plan, in order. `from`: who gives the ticket up; where nobody does there is nobody to drain
+ * or to fence. A drain asks the old site to stop gracefully, so only planned moves have it, and before the
+ * fence, which may switch the site off (ADR 10); a rollback fences what it takes the ticket from.
  */
 export function stepsOf(group: GroupConfig, kind: PlanKind, from: SiteId | null): readonly StepName[] {
   const { verify } = group;

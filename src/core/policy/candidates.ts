@@ -31,7 +31,10 @@ export function verdictOn(input: PolicyInput, site: SiteId): SiteVerdict {
   );
 }
 
-/** Why `site` is not up and stable for `upForMs`, as the end of a sentence that begins with its name; null when it is. */
+/**
+ * Why `site` is not up and stable for `upForMs`, as the end of a sentence that begins with its name; null
+ * when it is.
+ */
 export function whyNotUp(input: PolicyInput, site: SiteId, upForMs: number): string | null {
   const verdict = verdictOn(input, site);
   if (verdict.verdict === "down") return `is down (${siteBecause(verdict)})`;

@@ -1,17 +1,17 @@
 /**
  * Policy: what should happen to a group's ticket, and why (DESIGN section 8). The door of the room.
  *
- * A pure function of the replicated state, the majority's verdicts and cluster time. It moves a ticket only on a
- * positive finding (the primary is down and a candidate is up), never on a lack of knowledge, and it answers "why not" with
- * the same care as "why": every stay has a stable code, a sentence and the evidence.
+ * A pure function of the replicated state, the majority's verdicts and cluster time. It moves a ticket only
+ * on a positive finding (the primary is down and a candidate is up), never on a lack of knowledge, and it
+ * answers "why not" with the same care as "why": every stay has a stable code, a sentence and the evidence.
  *
  * The order of the questions: a running plan or an owed rollback; a switch that failed and was not settled; no primary
  * yet; the primary's verdict. A hold is asked last, so that it can say what it holds back.
  *
  * Rules that are decisions of ours:
- * - First grant: to the highest-priority site that is up and stable. A higher one that is up but not stable yet, or that the
- *   majority has no opinion of, is waited for without limit: nothing serves yet, so nothing is lost, and a person may
- *   switch over to another one at once.
+ * - First grant: to the highest-priority site that is up and stable. A higher one that is up but not stable
+ *   yet, or that the majority has no opinion of, is waited for without limit: nothing serves yet, so nothing
+ *   is lost, and a person may switch over to another one at once.
  * - A switch that failed for good does not wait for the hold-down: the service is down, and since `failedSites` only
  *   grows until a person resumes, it cannot go round in circles. It is taken up again at the ticket's holder if that is
  *   a candidate (a person resumed), else at the next one in priority order.

@@ -147,8 +147,9 @@ export class RaftLog {
   }
 
   /**
-   * The first committed index at which `entries`, or the place before them, are not what stands here; null when none is. By
-   * Leader Completeness (paper, section 5.4.3) no leader can say so unless durable log was lost somewhere.
+   * The first committed index at which `entries`, or the place before them, are not what stands here; null
+   * when none is. By Leader Completeness (paper, section 5.4.3) no leader can say so unless durable log was
+   * lost somewhere.
    */
   committedConflict(previous: EntryId, entries: readonly Entry[]): LogIndex | null {
     const differs = ({ index, term }: EntryId): boolean =>

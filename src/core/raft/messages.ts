@@ -25,7 +25,7 @@ const NO_MESSAGES: readonly Message[] = [];
  * The mark in a vote request's `context` of a campaign that its leader asked for; it overrides leader
  * stickiness.
  */
-export const CAMPAIGN_TRANSFER = "CampaignTransfer";
+const CAMPAIGN_TRANSFER = "CampaignTransfer";
 const CAMPAIGN_TRANSFER_BYTES = Uint8Array.from(CAMPAIGN_TRANSFER, (ch) => ch.charCodeAt(0));
 
 /** A message with every field that is not given at zero. */
@@ -63,7 +63,7 @@ export function isCampaignTransfer(m: Message): boolean {
 }
 
 /** True for the two targets (and senders) that stand for this member's own disk and state machine. */
-export function isLocalTarget(id: NodeId): boolean {
+function isLocalTarget(id: NodeId): boolean {
   return id === LOCAL_APPEND_THREAD || id === LOCAL_APPLY_THREAD;
 }
 

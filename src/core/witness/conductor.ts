@@ -32,7 +32,7 @@ export interface Podium {
 }
 
 /** A step key as text, for sets. */
-export function keyText(key: StepKey): string {
+function keyText(key: StepKey): string {
   return `${key.group}:${key.epoch}:${key.step}:${key.attempt}`;
 }
 
@@ -41,7 +41,10 @@ export class Conductor {
   /** The leader's own document and its hash. */
   private readonly own: { readonly config: ClusterConfig; readonly hash: string };
   private leadingSince: Moment | null = null;
-  /** By group: the attempt that this leadership began last, and its outcome. Of a group one attempt counts, the latest. */
+  /**
+   * By group: the attempt that this leadership began last, and its outcome. Of a group one attempt counts,
+   * the latest.
+   */
   private readonly mine = new Map<string, string>();
   private readonly outcomes = new Map<string, StepOutcome>();
   private readonly running = new Map<string, StepKey>();
@@ -140,7 +143,10 @@ export class Conductor {
     this.refusal = refusal;
   }
 
-  /** Decides on a group without a running plan. `isComplete`: every witness that is not stale was heard in this leadership. */
+  /**
+   * Decides on a group without a running plan. `isComplete`: every witness that is not stale was heard in
+   * this leadership.
+   */
   private decide(input: PolicyInput, isComplete: boolean): void {
     const { group, state: current } = input;
     const propose = (command: Command): void => this.podium.propose(`group ${group.id}`, command);

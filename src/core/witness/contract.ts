@@ -16,8 +16,9 @@ export type PeerMessage =
   | { readonly kind: "raft"; readonly message: Message }
   | { readonly kind: "view"; readonly view: View }
   /**
-   * A write that a client brought to a follower, for the leader of `term` and for no later one, so that a leader that comes back
-   * from a crash does not decide it again. `request` is unique across witnesses and lives.
+   * A write that a client brought to a follower, for the leader of `term` and for no later one, so that a
+   * leader that comes back from a crash does not decide it again. `request` is unique across witnesses and
+   * lives.
    */
   | {
       readonly kind: "forward";
@@ -37,8 +38,9 @@ export type Input =
       readonly recovering: { readonly ackedIndex: LogIndex; readonly term: Term } | null;
     }
   /**
-   * Time: monotonic ms of this process, and wall ms for people. One comes before any other input when `tickMs` or more have passed
-   * since the last, so that a witness that stood still knows it before it hears anything.
+   * Time: monotonic ms of this process, and wall ms for people. One comes before any other input when
+   * `tickMs` or more have passed since the last, so that a witness that stood still knows it before it hears
+   * anything.
    */
   | { readonly kind: "tick"; readonly monoMs: number; readonly wallMs: number }
   | { readonly kind: "message"; readonly from: WitnessId; readonly message: PeerMessage }

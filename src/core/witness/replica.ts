@@ -1,12 +1,13 @@
 /**
  * The replicated log and the state that follows from it: Raft on one side, `apply` on the other.
  *
- * The replica turns what Raft wants done into effects, keeping its order as data: what must not leave before a write
- * is durable rides in that write's `release` (peers) or waits in `waiting` (this member's own acknowledgements). A request for
- * votes waits too: two peers could elect this member before its own vote is on disk, and after a crash it might stand again in
- * that same term, be elected by the same votes, and write other entries under the same term and index (paper, figure 2).
- * Invariants: entries are applied once, in order; a write's completion is handed to Raft exactly once, and a repeated or
- * unknown completion is harmless.
+ * The replica turns what Raft wants done into effects, keeping its order as data: what must not leave before
+ * a write is durable rides in that write's `release` (peers) or waits in `waiting` (this member's own
+ * acknowledgements). A request for votes waits too: two peers could elect this member before its own vote is
+ * on disk, and after a crash it might stand again in that same term, be elected by the same votes, and write
+ * other entries under the same term and index (paper, figure 2). Invariants: entries are applied once, in
+ * order; a write's completion is handed to Raft exactly once, and a repeated or unknown completion is
+ * harmless.
  */
 import { assert } from "../base/assert.js";
 import {

@@ -13,7 +13,7 @@ import type { Replica } from "./replica.js";
 const RECENT_MAX = 20;
 
 /** One group as it stands at cluster time `nowMs`. */
-export function groupReport(
+function groupReport(
   state: State,
   config: ClusterConfig,
   group: GroupConfig,
@@ -30,7 +30,7 @@ export function groupReport(
 }
 
 /** All groups in the order of the document; none before a document is replicated. */
-export function groupReports(state: State, nowMs: number): GroupReport[] {
+function groupReports(state: State, nowMs: number): GroupReport[] {
   const { config } = state;
   if (config === null) return [];
   return config.groups.flatMap((group) => {

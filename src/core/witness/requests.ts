@@ -1,11 +1,11 @@
 /**
  * Requests of people and programs: who waits for what, and what they are told.
  *
- * A write is answered when its command was applied, never before; a follower passes it to the leader and passes the
- * answer back. What may have been decided and is not known to be is answered `unknown_outcome`, never as a failure
- * (RAFT.md B26, B27): a leader that loses its leadership answers all that waits so. A passed-on write is sent again until
- * answered, to the same leader of the same term only; that leader knows it by its id and decides it once. Reads are asked again
- * until their index is confirmed.
+ * A write is answered when its command was applied, never before; a follower passes it to the leader and
+ * passes the answer back. What may have been decided and is not known to be is answered `unknown_outcome`,
+ * never as a failure (RAFT.md B26, B27): a leader that loses its leadership answers all that waits so. A
+ * passed-on write is sent again until answered, to the same leader of the same term only; that leader knows
+ * it by its id and decides it once. Reads are asked again until their index is confirmed.
  */
 import type { LogIndex, Term, WitnessId } from "../base/ids.js";
 import { decodeUtf8, encodeUtf8 } from "../base/utf8.js";
@@ -47,8 +47,9 @@ interface Read {
 /** Requests that may wait at once; past it clients are told to come again. */
 const WAITING_MAX = 1024;
 /**
- * Answers to passed-on writes that are kept, so that a repeated one is answered and not decided again. More than all peers can
- * have waiting, for an answer that is forgotten while its write may still be repeated would be a second decision.
+ * Answers to passed-on writes that are kept, so that a repeated one is answered and not decided again. More
+ * than all peers can have waiting, for an answer that is forgotten while its write may still be repeated
+ * would be a second decision.
  */
 const ANSWERED_MAX = 8 * WAITING_MAX;
 

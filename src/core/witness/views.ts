@@ -1,10 +1,10 @@
 /**
  * The leader's picture of what each witness sees: the newest view of each, and when it came.
  *
- * Views are re-sent whole, so a lost one delays and never hides. Only what changed is proposed: a quiet cluster writes next
- * to nothing to its log. A view of an earlier life of a witness, or one that was overtaken, is dropped.
- * Invariant: a witness whose views stopped counts as stale no later than `viewTimeoutMs` after the last one, and never
- * sooner than that after this leader began to listen.
+ * Views are re-sent whole, so a lost one delays and never hides. Only what changed is proposed: a quiet
+ * cluster writes next to nothing to its log. A view of an earlier life of a witness, or one that was
+ * overtaken, is dropped. Invariant: a witness whose views stopped counts as stale no later than
+ * `viewTimeoutMs` after the last one, and never sooner than that after this leader began to listen.
  */
 import type { WitnessId } from "../base/ids.js";
 import type { Command } from "../model/command.js";
@@ -44,10 +44,10 @@ export class Views {
   }
 
   /**
-   * The records as a leader may believe them that began to listen at `sinceMonoMs`. A witness that it has not heard since
-   * counts as stale, and an opinion that its latest view no longer holds counts as unknown: what stands in the log may be
-   * from before a power cut, and its correction still on the way. `isComplete`: the log holds
-   * all that was heard, and every witness that is not stale was heard.
+   * The records as a leader may believe them that began to listen at `sinceMonoMs`. A witness that it has not
+   * heard since counts as stale, and an opinion that its latest view no longer holds counts as unknown: what
+   * stands in the log may be from before a power cut, and its correction still on the way. `isComplete`: the
+   * log holds all that was heard, and every witness that is not stale was heard.
    */
   believed(
     records: State["witnesses"],

@@ -1,11 +1,12 @@
 /**
- * One witness: joins the rooms of the core behind the two unions of contract.ts. `step` is synchronous and deterministic: the
- * same inputs give the same effects, to the byte.
+ * One witness: joins the rooms of the core behind the two unions of contract.ts. `step` is synchronous and
+ * deterministic: the same inputs give the same effects, to the byte.
  *
- * Every input runs the same way: it is handed to the room that it concerns; then what Raft has ready is drained and applied;
- * then, on a leader, what is due is proposed; and again until nothing is left. Invariants: a leader conducts only after it has
- * applied an entry of its own term (so it knows all that its predecessors decided), and not after it noticed that it was
- * itself stopped, until a quorum has confirmed it again.
+ * Every input runs the same way: it is handed to the room that it concerns; then what Raft has ready is
+ * drained and applied; then, on a leader, what is due is proposed; and again until nothing is left.
+ * Invariants: a leader conducts only after it has applied an entry of its own term (so it knows all that its
+ * predecessors decided), and not after it noticed that it was itself stopped, until a quorum has confirmed it
+ * again.
  */
 import { assert, assertNever } from "../base/assert.js";
 import { type LogIndex, logIndex, NO_NODE, type Term, term, type WitnessId } from "../base/ids.js";
@@ -68,8 +69,8 @@ export class Witness {
   /** Entries up to here were known before this life began: what they say is history, not news. */
   private oldNews: LogIndex = logIndex(0);
   /**
-   * The read by which a quorum shall confirm this leader after its own stall. Each stall asks anew: the answer to an older
-   * question may have lain in the socket all the while.
+   * The read by which a quorum shall confirm this leader after its own stall. Each stall asks anew: the
+   * answer to an older question may have lain in the socket all the while.
    */
   private confirming: string | null = null;
   private stallCount = 0;
@@ -83,7 +84,10 @@ export class Witness {
   } | null = null;
   private stopping: { readonly deadlineMonoMs: number } | null = null;
   private anomaly: { readonly text: string; readonly saidAtMonoMs: number } | null = null;
-  /** On a disk that held nothing: how far the log was when a leader was first heard; nothing up to there is this life's. */
+  /**
+   * On a disk that held nothing: how far the log was when a leader was first heard; nothing up to there is
+   * this life's.
+   */
   private emptyDisk: { foundIndex: LogIndex | null } | null = null;
   private halted = false;
 
@@ -238,7 +242,10 @@ export class Witness {
       this.halt("stopped");
   }
 
-  /** After a pause Raft is given one tick, not a burst of them: the pause is this witness's own, not its peers' silence. */
+  /**
+   * After a pause Raft is given one tick, not a burst of them: the pause is this witness's own, not its
+   * peers' silence.
+   */
   private tickRaft(gapMs: number, stalled: boolean): void {
     const { tickMs } = this.options.config.timings;
     this.tickDebtMs = stalled ? tickMs : this.tickDebtMs + gapMs;

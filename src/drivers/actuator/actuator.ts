@@ -1,9 +1,10 @@
 /**
  * The door of the actuator: carries out one step of a plan and says how it ended. done, failed, or unknown.
  *
- * `run` never rejects and always ends, a second after its deadline at the latest. Of one (group, epoch, step) one running is
- * alive: a new attempt first ends the old one. What a step does is in the file named after it; what they have in common is
- * here: the deadline, the cancel, the look ahead before something is touched, and the log.
+ * `run` never rejects and always ends, a second after its deadline at the latest. Of one (group, epoch, step)
+ * one running is alive: a new attempt first ends the old one. What a step does is in the file named after it;
+ * what they have in common is here: the deadline, the cancel, the look ahead before something is touched, and
+ * the log.
  */
 import { setMaxListeners } from "node:events";
 import type { ClusterConfig, GroupConfig } from "../../core/model/config.js";

@@ -1,14 +1,15 @@
 /**
- * The route step by RFC 2136: read, judge, and change the names of a group by one compare-and-swap at the primary server.
+ * The route step by RFC 2136: read, judge, and change the names of a group by one compare-and-swap at the
+ * primary server.
  *
  * Read and write go to the same server over the same connection, signed with the same key. The update asserts what was
  * read (epoch record and every owned set), so it is idempotent, safe to repeat after a silence, and refused by the
  * server when it comes from the past; see `dns-switch.ts`. When the server says that the state changed meanwhile,
  * it is read and judged again.
  *
- * The outcome is honest about silence: `failed` only when nothing was changed for sure, `unknown` when an update may
- * still be on its way. A "no" to one of several copies does not speak for the others. A signed "yes" is enough where the
- * server has no reason to leave something out; else it is read back.
+ * The outcome is honest about silence: `failed` only when nothing was changed for sure, `unknown` when an
+ * update may still be on its way. A "no" to one of several copies does not speak for the others. A signed
+ * "yes" is enough where the server has no reason to leave something out; else it is read back.
  */
 import type { DnsRecordSet } from "../../core/model/config.js";
 import type { StepOutcome } from "../../core/model/state.js";
@@ -66,7 +67,10 @@ export interface DnsRouteOptions {
 /** How often a state that changed under our hands is read again before the step is given back. */
 const ROUNDS_MAX = 3;
 
-/** How long a server may be without a word before the next of the list has its turn; it has another at the end. Unit: ms. */
+/**
+ * How long a server may be without a word before the next of the list has its turn; it has another at the
+ * end. Unit: ms.
+ */
 const FIRST_WORD_MS = 1000;
 
 const PREREQUISITE_CODES: readonly string[] = ["dns_nxrrset", "dns_yxrrset", "dns_nxdomain", "dns_yxdomain"];
@@ -147,7 +151,10 @@ function settled(order: Switch, states: readonly NameState[], server: Endpoint):
   }
 }
 
-/** The server said yes, but cannot be held to it: look once whether it is so. Silence here does not take the yes back. */
+/**
+ * The server said yes, but cannot be held to it: look once whether it is so. Silence here does not take the
+ * yes back.
+ */
 async function confirm(
   order: Switch,
   before: readonly NameState[],

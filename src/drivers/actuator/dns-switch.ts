@@ -230,9 +230,10 @@ export function isMarked(order: Switch, state: NameState): boolean {
 }
 
 /**
- * True when a server may accept the update and still leave a part of it out without a word: RFC 2136 (section 3.4.2.2) lets it
- * drop a CNAME beside other records, and other records beside a CNAME. Not so where the update itself asserts that no
- * CNAME stands or deletes it, which it does for owned addresses, and where a TXT was seen at the epoch's name.
+ * True when a server may accept the update and still leave a part of it out without a word: RFC 2136 (section
+ * 3.4.2.2) lets it drop a CNAME beside other records, and other records beside a CNAME. Not so where the
+ * update itself asserts that no CNAME stands or deletes it, which it does for owned addresses, and where a
+ * TXT was seen at the epoch's name.
  */
 export function mayBeIgnored(order: Switch, states: readonly NameState[]): boolean {
   const isSure = (owned: OwnedName): boolean =>

@@ -1,6 +1,6 @@
 /**
- * The verify step: ask every authoritative server of the zone, and every resolver that the operator listed, until all say
- * what was ordered or time runs out.
+ * The verify step: ask every authoritative server of the zone, and every resolver that the operator listed,
+ * until all say what was ordered or time runs out.
  *
  * Each server is asked on its own, again and again, with short patience a question, so that one dead server neither
  * delays nor hides the others. Authoritative servers are asked for what they have themselves (AA bit, no recursion). A
@@ -280,9 +280,9 @@ function conclude(reports: readonly DnsVerifyReport[], tookMs: number, isAborted
 }
 
 /**
- * Asks all servers until they agree. `onProgress` is told of each change of what a server says. The outcome is `done`, or
- * `failed` with `dns_not_converged`, `dns_resolver_cached`, `dns_aborted` or `dns_invalid_request`; never throws for
- * what the world does.
+ * Asks all servers until they agree. `onProgress` is told of each change of what a server says. The outcome
+ * is `done`, or `failed` with `dns_not_converged`, `dns_resolver_cached`, `dns_aborted` or
+ * `dns_invalid_request`; never throws for what the world does.
  */
 export async function verifyDns(
   request: DnsVerifyRequest,

@@ -1,9 +1,10 @@
 /**
  * Exec hooks of a plan: drain, fence, promote, and announcements by command.
  *
- * The hook gets the facts as environment and as one line of JSON on its standard input. Its exit code is its word: 0 is done, 75
- * (EX_TEMPFAIL) is "ask me again", anything else failed. A hook that was stopped, by its timeout or by a signal, may have done
- * its work: unknown. It must be idempotent by POINTSMAN_IDEMPOTENCY_KEY, because a step is run again after a lost leader.
+ * The hook gets the facts as environment and as one line of JSON on its standard input. Its exit code is its
+ * word: 0 is done, 75 (EX_TEMPFAIL) is "ask me again", anything else failed. A hook that was stopped, by its
+ * timeout or by a signal, may have done its work: unknown. It must be idempotent by
+ * POINTSMAN_IDEMPOTENCY_KEY, because a step is run again after a lost leader.
  */
 import type { ExecHook } from "../../core/model/config.js";
 import type { StepOutcome } from "../../core/model/state.js";
@@ -12,7 +13,7 @@ import { done, failed, unknown } from "./outcome.js";
 import { describeStep, type StepContext, type StepDescription } from "./step-context.js";
 
 /** So much of what a hook writes is kept, the end of it. Unit: bytes. */
-export const HOOK_OUTPUT_BYTES_MAX = 4096;
+const HOOK_OUTPUT_BYTES_MAX = 4096;
 /** EX_TEMPFAIL of sysexits.h. */
 const EXIT_TEMPFAIL = 75;
 /** Failures to start that time may cure: out of processes, memory or descriptors, or the program is being replaced. */

@@ -24,8 +24,8 @@ export interface Part {
 }
 
 /**
- * The outcome of the whole: done when every part is. Else the gravest part speaks: one that can never succeed, then one of which
- * nobody knows, then one that may be tried again. Every part is in the detail.
+ * The outcome of the whole: done when every part is. Else the gravest part speaks: one that can never
+ * succeed, then one of which nobody knows, then one that may be tried again. Every part is in the detail.
  */
 export function join(parts: readonly Part[]): StepOutcome {
   const detail = parts

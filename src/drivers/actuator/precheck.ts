@@ -16,7 +16,7 @@ import type { Secrets } from "./route-step.js";
 import type { StepContext } from "./step-context.js";
 
 /** One thing that would make a step fail. */
-export interface Obstacle {
+interface Obstacle {
   readonly step: StepName;
   readonly code: string;
   readonly message: string;
@@ -35,7 +35,7 @@ export async function precheck({ plan, group }: StepContext, secrets: Secrets): 
 }
 
 /** What would keep these steps of the group from working on this host, in the order of the steps. */
-export async function findObstacles(
+async function findObstacles(
   group: GroupConfig,
   steps: readonly StepName[],
   secrets: Secrets,

@@ -1,8 +1,9 @@
 /**
  * The route step: every route of the group side by side, done only when all are.
  *
- * A route is in charge of the names inside its zone (of the most specific zone, where zones overlap). The embedded name server
- * needs no work here: it answers from the replicated state, and the commit of this step's end is the routing.
+ * A route is in charge of the names inside its zone (of the most specific zone, where zones overlap). The
+ * embedded name server needs no work here: it answers from the replicated state, and the commit of this
+ * step's end is the routing.
  */
 import type { DnsRecordSet, GroupSite, Rfc2136Route, RouteConfig } from "../../core/model/config.js";
 import type { StepOutcome } from "../../core/model/state.js";

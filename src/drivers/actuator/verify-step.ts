@@ -1,11 +1,12 @@
 /**
  * The verify step: every authoritative server of every zone, and the listed resolvers, say what was ordered.
  *
- * After a failover a name server at the dead site may be dead too. It misleads nobody, because it answers nobody, and
- * waiting for it would turn every loss of a site into a failed plan. So after an unplanned switch a server that gives no
- * answer at all for a while is reported and passed over, provided that another authoritative server (and, where resolvers are
- * listed, a resolver) agrees. One that answers wrongly is never passed over. A planned move has time and an old site to go
- * back to: there every server must agree; but not every witness, whose embedded server follows the log as soon as it is back.
+ * After a failover a name server at the dead site may be dead too. It misleads nobody, because it answers
+ * nobody, and waiting for it would turn every loss of a site into a failed plan. So after an unplanned switch
+ * a server that gives no answer at all for a while is reported and passed over, provided that another
+ * authoritative server (and, where resolvers are listed, a resolver) agrees. One that answers wrongly is
+ * never passed over. A planned move has time and an old site to go back to: there every server must agree;
+ * but not every witness, whose embedded server follows the log as soon as it is back.
  */
 import { setMaxListeners } from "node:events";
 import type { RouteConfig } from "../../core/model/config.js";

@@ -1,8 +1,8 @@
 /**
  * What is legal and unwise: warnings of `config check`, each with a stable code, a path and a remedy.
  *
- * Pure functions of the configuration (and of round trips, where somebody measured them). A warning never stops a witness:
- * a laboratory has two sites on one host, and knows it.
+ * Pure functions of the configuration (and of round trips, where somebody measured them). A warning never
+ * stops a witness: a laboratory has two sites on one host, and knows it.
  */
 import type { WitnessId } from "../../core/base/ids.js";
 import type {
@@ -15,7 +15,7 @@ import type {
 import { majority } from "../../core/model/config.js";
 import { cacheSeconds, failoverBound, routeTtlSeconds } from "./bound.js";
 import { formatDuration } from "./leaf.js";
-import { formatPath, isSecretName, type Path } from "./problem.js";
+import { isSecretName, type Path } from "./problem.js";
 import { isInside } from "./zone-names.js";
 
 /** The closed list of warnings, each with what it means; docs/configuration.md says more. */
@@ -60,11 +60,6 @@ export interface MeasuredRtt {
   readonly from: WitnessId;
   readonly to: WitnessId;
   readonly rttMs: number;
-}
-
-/** `groups.shop.fence: the old primary ... . Remedy.` */
-export function formatAdvice(advice: Advice): string {
-  return `${formatPath(advice.path)}: ${advice.message} [${advice.code}]. ${advice.remedy}`;
 }
 
 /** An election needs a round trip, and a heartbeat lost must not start one: ten round trips leave room for both. */
@@ -283,7 +278,10 @@ function adviseTarget(target: TargetConfig, path: Path, warn: Warn): void {
   }
 }
 
-/** The same probe twice is a slip of copy and paste; at two sites it makes both fail together, and no standby is left. */
+/**
+ * The same probe twice is a slip of copy and paste; at two sites it makes both fail together, and no standby
+ * is left.
+ */
 function adviseDuplicates(group: GroupConfig, path: Path, warn: Warn): void {
   const seen = new Map<string, { at: GroupSite; target: TargetConfig }>();
   for (const at of group.sites) {

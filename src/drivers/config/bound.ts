@@ -1,9 +1,10 @@
 /**
  * The published bound: how long a failover of a group takes at most, in parts, computed from its configuration.
  *
- * DESIGN section 4 (S4): detection + one commit + fencing wait + route step. A killed service is definite evidence: interval x
- * fall + timeout. A dead host is silence, and takes as many probes as `falseAlarm` demands of a clean line; on a line that
- * loses packets, more. The bound says nothing of a plan step that fails and is retried.
+ * DESIGN section 4 (S4): detection + one commit + fencing wait + route step. A killed service is definite
+ * evidence: interval x fall + timeout. A dead host is silence, and takes as many probes as `falseAlarm`
+ * demands of a clean line; on a line that loses packets, more. The bound says nothing of a plan step that
+ * fails and is retried.
  */
 import { silencesNeeded } from "../../core/health/health.js";
 import type {
@@ -16,7 +17,10 @@ import type {
 
 /** The parts of the bound. Unit: ms. */
 export interface FailoverBound {
-  /** The slowest required target of any site, until one witness settles on down although nothing answers (a dead host). */
+  /**
+   * The slowest required target of any site, until one witness settles on down although nothing answers (a
+   * dead host).
+   */
   readonly detectMs: number;
   /** The same for a service that is gone from a living host, which says so. */
   readonly detectKilledMs: number;

@@ -27,7 +27,7 @@ export interface Draft {
 }
 
 /** Above this, Raft's majority costs more than another witness gains. */
-export const WITNESSES_MAX = 15;
+const WITNESSES_MAX = 15;
 
 /** Everything that contradicts itself. */
 export function checkDraft(draft: Draft): Finding[] {

@@ -1,8 +1,9 @@
 /**
  * YAML text as a plain value, with the way back from a path to line and column.
  *
- * YAML 1.2 core schema, one document, keys are text and unique, no custom tags, no merge keys; anchors and aliases work
- * (and an alias bomb does not). Reading never throws: whatever the text holds ends in a value or in findings with places.
+ * YAML 1.2 core schema, one document, keys are text and unique, no custom tags, no merge keys; anchors and
+ * aliases work (and an alias bomb does not). Reading never throws: whatever the text holds ends in a value or
+ * in findings with places.
  */
 import {
   type Document,

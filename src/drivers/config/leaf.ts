@@ -1,5 +1,6 @@
 /**
- * The leaves of the document: durations, addresses, names, commands, each with the sentence that helps when it is wrong.
+ * The leaves of the document: durations, addresses, names, commands, each with the sentence that helps when
+ * it is wrong.
  *
  * A leaf is a zod schema over `unknown`, because what is worth saying about `interval: 5` is not "expected string,
  * received number" but "write 5s". It reads the value or refuses it with message and remedy; zod carries the refusal to
@@ -161,7 +162,7 @@ export const siteName = id.transform((value): SiteId => siteId(value));
 export const witnessName = id.transform((value): WitnessId => witnessId(value));
 
 /** True for a host name in letters, digits, hyphens and underscores (RFC 1123, and what DNS really holds). */
-export function isDnsName(value: string): boolean {
+function isDnsName(value: string): boolean {
   return (
     value.length <= 253 &&
     /^(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/.test(value)

@@ -85,7 +85,10 @@ export function isSecretName(name: string): boolean {
   return SECRET_WORD.test(name);
 }
 
-/** The value as it may be shown at that path: JSON, cut to 60 characters, passwords in URLs blanked; null: not at all. */
+/**
+ * The value as it may be shown at that path: JSON, cut to 60 characters, passwords in URLs blanked; null: not
+ * at all.
+ */
 export function showValue(path: Path, value: unknown): string | null {
   if (value === undefined || value === null) return null;
   if (path.some((part) => typeof part === "string" && isSecretName(part))) return null;
@@ -98,7 +101,10 @@ function cut(text: string, length: number): string {
   return text.length <= length ? text : `${text.slice(0, length - 1)}…`;
 }
 
-/** The known name that is nearest to a mistyped one, or null when none is near (Damerau-Levenshtein, at most a third). */
+/**
+ * The known name that is nearest to a mistyped one, or null when none is near (Damerau-Levenshtein, at most a
+ * third).
+ */
 export function nearest(name: string, known: readonly string[]): string | null {
   let best: string | null = null;
   let bestDistance = Math.max(1, Math.floor(name.length / 3)) + 1;

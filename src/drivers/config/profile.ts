@@ -1,10 +1,10 @@
 /**
  * The two named sets of timings, and every other default.
  *
- * `wan` suits sites that are tens of milliseconds apart and a line that loses packets now and then; `fast` suits a metro
- * pair or a laboratory. The numbers of a profile belong together (check.ts holds their relations); each can be set alone.
- * The default time to live stays below the time that a failover takes, or clients would wait for their caches
- * longer than for us.
+ * `wan` suits sites that are tens of milliseconds apart and a line that loses packets now and then; `fast`
+ * suits a metro pair or a laboratory. The numbers of a profile belong together (check.ts holds their
+ * relations); each can be set alone. The default time to live stays below the time that a failover takes, or
+ * clients would wait for their caches longer than for us.
  */
 import type { Timings } from "../../core/model/config.js";
 

@@ -88,7 +88,10 @@ async function readSecretFile(path: string): Promise<{ text: string; mode: numbe
   }
 }
 
-/** Strict base64: Buffer.from skips what it does not know, and a mangled key would only show as BADSIG at the server. */
+/**
+ * Strict base64: Buffer.from skips what it does not know, and a mangled key would only show as BADSIG at the
+ * server.
+ */
 function decodeBase64(text: string, where: string): Buffer {
   const compact = text.trim();
   const bytes = Buffer.from(compact, "base64");

@@ -1,11 +1,13 @@
 /**
- * Channels: how a request gets to a name server and its answer back. What all kinds share: the shape, and how an exchange ends.
+ * Channels: how a request gets to a name server and its answer back. What all kinds share: the shape, and how
+ * an exchange ends.
  *
- * `tcp.ts` is one connection, `udp.ts` packets that are sent again, `hedge.ts` both side by side, for a line that loses packets.
+ * `tcp.ts` is one connection, `udp.ts` packets that are sent again, `hedge.ts` both side by side, for a line
+ * that loses packets.
  *
- * Copies: where a request is sent more than once, an answer speaks for one copy, and another may still be on its way. That is no
- * matter for a question or for a "yes"; a "no" to an update is no proof that nothing was changed. So each reply says how many
- * copies were sent.
+ * Copies: where a request is sent more than once, an answer speaks for one copy, and another may still be on
+ * its way. That is no matter for a question or for a "yes"; a "no" to an update is no proof that nothing was
+ * changed. So each reply says how many copies were sent.
  */
 import type { Deadline, Endpoint } from "./endpoint.js";
 import { DnsError, type DnsErrorCode } from "./error.js";
@@ -25,8 +27,8 @@ export interface Channel {
   /** An id that no open request on this channel has. */
   nextId(): number;
   /**
-   * Sends one message and gives its answer. Throws `DnsError`. `isAuthentic`: null where no key is in use; a channel may
-   * use it to wait past answers that prove nothing.
+   * Sends one message and gives its answer. Throws `DnsError`. `isAuthentic`: null where no key is in use; a
+   * channel may use it to wait past answers that prove nothing.
    */
   exchange(
     request: Buffer,
@@ -68,7 +70,7 @@ export function socketError(cause: unknown, server: Endpoint, maybeDone: boolean
 }
 
 /** The error of an exchange that its deadline or its caller ended. */
-export function ended(
+function ended(
   code: DnsErrorCode & ("dns_timeout" | "dns_aborted"),
   server: Endpoint,
   maybeDone: boolean,

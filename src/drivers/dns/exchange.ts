@@ -25,7 +25,7 @@ export interface AskContext {
 }
 
 /** A `DnsError` for an answer code; `maybeDone` is true only for SERVFAIL, which forwarders give for silence. */
-export function rcodeError(info: RcodeInfo, server: string, note: string): DnsError {
+function rcodeError(info: RcodeInfo, server: string, note: string): DnsError {
   const message = `name server ${server} answered ${info.mnemonic}${note}: ${info.meaning}; ${info.remedy}`;
   return new DnsError(info.code, message, {
     server,
@@ -100,7 +100,10 @@ function malformed(server: string, what: string, cause?: unknown): DnsError {
   });
 }
 
-/** Sends a request (its id is chosen here) and gives the believed answer, whatever its answer code. Throws `DnsError`. */
+/**
+ * Sends a request (its id is chosen here) and gives the believed answer, whatever its answer code. Throws
+ * `DnsError`.
+ */
 export async function ask(request: DnsMessage, context: AskContext): Promise<Believed> {
   const { channel, key } = context;
   const plain = encodeMessage({ ...request, id: channel.nextId() });

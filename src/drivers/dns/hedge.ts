@@ -1,15 +1,16 @@
 /**
  * A channel for a line that loses packets: every request goes several ways side by side, and the first answer wins.
  *
- * One TCP connection is at the mercy of its own back-off: a lost SYN costs one second, a lost segment 200, 400, 800 ms. So while
- * something is unanswered, another connection is begun after each pause, and whichever comes up carries all that is still open;
- * the connections that are up carry every new request; the oldest is ended when there are too many. Pauses grow and
- * begin with twice the server's round trip (pace.ts). A request that is signed and small enough also goes as a UDP packet, at
- * once where no connection is up yet. A clean line sees one connection, and one copy of each update.
+ * One TCP connection is at the mercy of its own back-off: a lost SYN costs one second, a lost segment 200,
+ * 400, 800 ms. So while something is unanswered, another connection is begun after each pause, and whichever
+ * comes up carries all that is still open; the connections that are up carry every new request; the oldest is
+ * ended when there are too many. Pauses grow and begin with twice the server's round trip (pace.ts). A
+ * request that is signed and small enough also goes as a UDP packet, at once where no connection is up yet. A
+ * clean line sees one connection, and one copy of each update.
  *
  * Why this is safe:
- * - All copies are the same bytes. A question changes nothing; a second copy of an update meets a prerequisite that no longer
- *   holds (dns-switch.ts); a late copy from an older epoch does, too.
+ * - All copies are the same bytes. A question changes nothing; a second copy of an update meets a
+ *   prerequisite that no longer holds (dns-switch.ts); a late copy from an older epoch does, too.
  * - Over UDP only an answer that is signed with the key for exactly this request is taken: a guess from off the path is
  *   waited past, and so is a truncated one (TCP brings the whole).
  * - `Reply.copies` counts what was sent: an answer speaks for one copy.
@@ -239,8 +240,8 @@ function ofRequest(error: DnsError, { copies }: Open): DnsError {
 }
 
 /**
- * A hedged channel; it dials at once and takes requests at once. `deadline` ends the opening of connections. Close it: until
- * then it may hold up to six connections.
+ * A hedged channel; it dials at once and takes requests at once. `deadline` ends the opening of connections.
+ * Close it: until then it may hold up to six connections.
  */
 export function openHedged(server: Endpoint, deadline: Deadline, pace: Pace): Channel {
   return new HedgedChannel(server, deadline, pace);

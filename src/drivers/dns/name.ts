@@ -12,7 +12,7 @@
 import { DnsFormatError } from "./error.js";
 
 /** The longest name on the wire, with its length bytes and the root. Unit: bytes. */
-export const MAX_NAME_BYTES = 255;
+const MAX_NAME_BYTES = 255;
 const MAX_LABEL_BYTES = 63;
 const MAX_POINTER_HOPS = 128;
 const DOT = 0x2e;

@@ -1,9 +1,10 @@
 /**
  * How long to wait for a name server before the same is tried once more: from the round trips measured with it.
  *
- * The least of the last round trips counts, not their mean: on a line that loses packets most measurements contain the waiting
- * for TCP's own repetition (200 ms and more), and a mean of those would make us as slow as TCP. Kept for the life of the
- * process, so that a route step begins with what the steps before it have seen.
+ * The least of the last round trips counts, not their mean: on a line that loses packets most measurements
+ * contain the waiting for TCP's own repetition (200 ms and more), and a mean of those would make us as slow
+ * as TCP. Kept for the life of the process, so that a route step begins with what the steps before it have
+ * seen.
  */
 
 /** Each further pause is so much longer than the one before. */

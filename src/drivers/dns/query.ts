@@ -72,7 +72,7 @@ export function queryMessage(
 }
 
 /** A record as text; data that is no valid value of its type is shown as bytes. */
-export function showRecord(record: ResourceRecord): AnswerRecord {
+function showRecord(record: ResourceRecord): AnswerRecord {
   let value: string;
   try {
     value = showValue(record.type, record.rdata);

@@ -1,8 +1,9 @@
 /**
- * DNS over one TCP connection, with several requests in flight that are told apart by their ids (RFC 7766 section 6.2.1).
+ * DNS over one TCP connection, with several requests in flight that are told apart by their ids (RFC 7766
+ * section 6.2.1).
  *
- * One request has one answer, size does not matter, nobody off the path can answer in the server's stead, and a refused or silent
- * connect says for sure that nothing was sent.
+ * One request has one answer, size does not matter, nobody off the path can answer in the server's stead, and
+ * a refused or silent connect says for sure that nothing was sent.
  */
 import { randomInt } from "node:crypto";
 import { createConnection, type Socket } from "node:net";
@@ -64,8 +65,9 @@ class TcpChannel implements Channel {
         this.#waiting.set(id, { resolve, reject });
         const length = Buffer.alloc(2);
         length.writeUInt16BE(request.length, 0);
-        // One write: some servers do not expect the length to come alone (RFC 7766 section 8). What is asked in one go leaves in
-        // one segment, too: on a line that loses packets five questions in one are lost less often than one of five.
+        // One write: some servers do not expect the length to come alone (RFC 7766 section 8). What is asked
+        // in one go leaves in one segment, too: on a line that loses packets five questions in one are lost
+        // less often than one of five.
         this.#socket.cork();
         process.nextTick(() => this.#socket.uncork());
         this.#socket.write(Buffer.concat([length, request]));

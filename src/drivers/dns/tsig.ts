@@ -26,7 +26,7 @@ export interface TsigKey {
 }
 
 /** The usual allowance for clock differences. Unit: seconds. */
-export const TSIG_FUDGE_SECONDS = 300;
+const TSIG_FUDGE_SECONDS = 300;
 
 const HASH: Readonly<Record<TsigAlgorithm, { hash: string; bytes: number }>> = {
   "hmac-sha256": { hash: "sha256", bytes: 32 },

@@ -1,8 +1,8 @@
 /**
  * DNS over UDP: small, quick, sent again with the same bytes when no answer comes, and over TCP when it does not fit.
  *
- * An answer that fits no open request (id, question, sender) is dropped and waited past, as an attacker's guess must not end
- * the exchange.
+ * An answer that fits no open request (id, question, sender) is dropped and waited past, as an attacker's
+ * guess must not end the exchange.
  */
 import { randomInt } from "node:crypto";
 import { createSocket } from "node:dgram";

@@ -1,9 +1,9 @@
 /**
  * Dynamic update messages (RFC 2136): a list of conditions and a list of changes that the server takes as one.
  *
- * The server checks every prerequisite against the zone and then makes all changes or none (section 3.2, 3.4), under its
- * own lock: compare-and-swap, decided where the data is. That is why a stale update cannot do harm here, and why
- * sending one twice is safe: the second meets a prerequisite that no longer holds.
+ * The server checks every prerequisite against the zone and then makes all changes or none (section 3.2,
+ * 3.4), under its own lock: compare-and-swap, decided where the data is. That is why a stale update cannot do
+ * harm here, and why sending one twice is safe: the second meets a prerequisite that no longer holds.
  */
 import { type AskContext, ask, refusal } from "./exchange.js";
 import { type DnsMessage, EMPTY_MESSAGE, OPCODE, type ResourceRecord } from "./message.js";
@@ -44,7 +44,7 @@ export interface DnsUpdate {
 }
 
 /** The message of an update. */
-export function updateMessage(update: DnsUpdate): DnsMessage {
+function updateMessage(update: DnsUpdate): DnsMessage {
   return {
     ...EMPTY_MESSAGE,
     opcode: OPCODE.UPDATE,

@@ -21,7 +21,10 @@ export interface CommandOptions {
   readonly stdinJson?: unknown;
   /** By then it has ended or has been killed with its group. */
   readonly timeoutMs: number;
-  /** So long before the end of the time, and so long after an abort before SIGKILL, SIGTERM is sent. Default 0: none. */
+  /**
+   * So long before the end of the time, and so long after an abort before SIGKILL, SIGTERM is sent. Default
+   * 0: none.
+   */
   readonly graceMs?: number;
   /** Ends the command early, as the timeout does. */
   readonly signal?: AbortSignal;
@@ -34,7 +37,10 @@ export interface CommandOptions {
   readonly leftovers?: "keep" | "kill";
 }
 
-/** How a command ended. At most one of `exitCode`, `signal` and `spawnError` is set; none when it could not be killed. */
+/**
+ * How a command ended. At most one of `exitCode`, `signal` and `spawnError` is set; none when it could not be
+ * killed.
+ */
 export interface CommandResult {
   readonly exitCode: number | null;
   readonly signal: string | null;

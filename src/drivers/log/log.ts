@@ -1,9 +1,9 @@
 /**
  * The log of a process: one JSON object a line, or readable lines on a terminal.
  *
- * A witness logs to standard output; what a command has to say to a person goes to standard error. Each line carries the
- * witness, whatever `context` adds (term), and the bindings of the part that speaks (group, epoch, step). Redaction
- * is redact.ts.
+ * A witness logs to standard output; what a command has to say to a person goes to standard error. Each line
+ * carries the witness, whatever `context` adds (term), and the bindings of the part that speaks (group,
+ * epoch, step). Redaction is redact.ts.
  *
  * A witness must not stop because its log does (sink.ts).
  */

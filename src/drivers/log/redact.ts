@@ -1,9 +1,10 @@
 /**
  * No secret in a log, by three nets of different mesh.
  *
- * (1) Fields whose name smells of a secret, and all bytes, are replaced, however deep they lie. (2) Credentials inside text that
- * have a known shape (a URL's password, an Authorization header) are replaced in the finished line. (3) Every secret that this
- * process ever fetched is known (`protectSecret`), and its text is replaced wherever it stands, as it is, in base64 or in hex.
+ * (1) Fields whose name smells of a secret, and all bytes, are replaced, however deep they lie. (2)
+ * Credentials inside text that have a known shape (a URL's password, an Authorization header) are replaced in
+ * the finished line. (3) Every secret that this process ever fetched is known (`protectSecret`), and its text
+ * is replaced wherever it stands, as it is, in base64 or in hex.
  */
 import { isSecretName } from "../config/problem.js";
 
@@ -59,7 +60,10 @@ function copyFields(value: object, depth: number, above: Set<object>): Record<st
 
 const secrets = new Set<string>();
 
-/** From now on this secret is replaced wherever a log line holds it. Shorter ones than 6 bytes would hit ordinary text. */
+/**
+ * From now on this secret is replaced wherever a log line holds it. Shorter ones than 6 bytes would hit
+ * ordinary text.
+ */
 export function protectSecret(secret: string | Uint8Array): void {
   const bytes = typeof secret === "string" ? Buffer.from(secret) : Buffer.from(secret);
   if (bytes.length < 6) return;

@@ -1,11 +1,12 @@
 /**
  * Where log lines go: a file descriptor that never makes the process wait for its reader.
  *
- * The stock destinations do not fit a process that others depend on. A synchronous one stops the event loop for as long as
- * the reader of a pipe stalls, and a witness that stops is a witness lost; sonic-boom's asynchronous one never ends its
- * flush at exit on a full disk (tried: 4.2.1, /dev/full). Here pipes and sockets are made non-blocking, so a write happens at
- * once or not at all; what the reader does not take waits in a bounded buffer, then is dropped and counted. Files and
- * terminals are written synchronously. No error gets out: a log on a full disk is silent, and the process lives.
+ * The stock destinations do not fit a process that others depend on. A synchronous one stops the event loop
+ * for as long as the reader of a pipe stalls, and a witness that stops is a witness lost; sonic-boom's
+ * asynchronous one never ends its flush at exit on a full disk (tried: 4.2.1, /dev/full). Here pipes and
+ * sockets are made non-blocking, so a write happens at once or not at all; what the reader does not take
+ * waits in a bounded buffer, then is dropped and counted. Files and terminals are written synchronously. No
+ * error gets out: a log on a full disk is silent, and the process lives.
  */
 import { constants, fstatSync, openSync, writeSync } from "node:fs";
 import { Socket } from "node:net";
@@ -53,7 +54,7 @@ export class LineSink {
     this.#retry = setTimeout(() => this.#drain(), RETRY_MS).unref();
   }
 
-  /** False when the reader takes no more for now. */
+  /** False when the reader takes no more at this moment. */
   #writeAll(): boolean {
     for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
       let written = next.length;
@@ -98,8 +99,8 @@ function nonBlocking(fd: number): number {
   try {
     const stat = fstatSync(fd);
     if (stat.isFIFO()) return openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK);
-    // A socket (journald, a parent that is node) cannot be opened again. Taking it into a stream sets the flag, which is
-    // all that is wanted of the stream.
+    // A socket (journald, a parent that is node) cannot be opened again. Taking it into a stream sets the
+    // flag, which is all that is wanted of the stream.
     if (stat.isSocket())
       held.push(new Socket({ fd, readable: false, writable: true }).on("error", () => {}).unref());
   } catch {

@@ -1,10 +1,10 @@
 /**
  * One announcement by HTTP: POST JSON, once, within one budget.
  *
- * No redirects (the body would go where nobody configured it), TLS verified, no proxy, a connection of its own. What the answer's
- * status says counts, not its body, of which the first kilobyte is kept for people. A webhook that accepts and stays silent
- * ends at its timeout, as unknown: it may have been delivered. Chat services put a secret into the path of the URL, so
- * messages show scheme and host only.
+ * No redirects (the body would go where nobody configured it), TLS verified, no proxy, a connection of its
+ * own. What the answer's status says counts, not its body, of which the first kilobyte is kept for people. A
+ * webhook that accepts and stays silent ends at its timeout, as unknown: it may have been delivered. Chat
+ * services put a secret into the path of the URL, so messages show scheme and host only.
  */
 import { request as httpRequest, type IncomingMessage, type RequestOptions } from "node:http";
 import { request as httpsRequest } from "node:https";
@@ -33,7 +33,10 @@ export function showUrl(url: string): string {
   return URL.canParse(url) ? new URL(url).origin : "(no URL)";
 }
 
-/** Posts it. Never rejects. Codes: `ok`, `webhook_<status>`, `webhook_timeout`, `webhook_unreachable`, `webhook_tls`, `webhook_broken`, `cancelled`. */
+/**
+ * Posts it. Never rejects. Codes: `ok`, `webhook_<status>`, `webhook_timeout`, `webhook_unreachable`,
+ * `webhook_tls`, `webhook_broken`, `cancelled`.
+ */
 export function postWebhook(webhook: WebhookRequest): Promise<StepOutcome> {
   return new Promise((resolve) => {
     const name = `webhook ${showUrl(webhook.url)}`;

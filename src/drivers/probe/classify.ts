@@ -3,9 +3,9 @@
  *
  *   definite   someone at the target's address answered: refused, reset, spoke no TLS or HTTP, showed a bad certificate
  *   ambiguous  nobody did: timeouts, no route, a name server that does not answer (the site's own may be down with it)
- *   failed     it never left this machine: out of sockets, no local address, refused by the local firewall. And
- *              a name that does not exist: the name server spoke, about a name; of the target that says nothing. Unknown
- *              codes, too: what we do not understand is no reason to move traffic.
+ *   failed     it never left this machine: out of sockets, no local address, refused by the local firewall. And a
+ *              name that does not exist: the name server spoke, about a name; of the target that says nothing.
+ *              Unknown codes, too: what we do not understand is no reason to move traffic.
  */
 import type { ProbeResult } from "../../core/model/observation.js";
 

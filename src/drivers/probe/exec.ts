@@ -1,5 +1,6 @@
 /**
- * Exec probe: the operator's own check. The exit code is the target's word; a check that does not end in time is silence.
+ * Exec probe: the operator's own check. The exit code is the target's word; a check that does not end in time
+ * is silence.
  *
  * A check that could not run says nothing of the target: no such program, a crash by a signal, or the exit codes 126
  * and 127 by which shells say the same. It sees PATH, HOME and the like, POINTSMAN_TARGET and POINTSMAN_TIMEOUT_MS,

@@ -1,9 +1,9 @@
 /**
  * HTTP probe: one request on a connection of its own, one budget over lookup, connect, TLS, headers and body.
  *
- * Redirects are judged by their status and not followed: the probe is about this target. Certificates are verified unless
- * the operator says otherwise; a bad one is the target's word and definite. A body that stops midway is silence if the
- * connection stays (loss can do that), and definite if the target hung up.
+ * Redirects are judged by their status and not followed: the probe is about this target. Certificates are
+ * verified unless the operator says otherwise; a bad one is the target's word and definite. A body that stops
+ * midway is silence if the connection stays (loss can do that), and definite if the target hung up.
  */
 import { readFile } from "node:fs/promises";
 import * as http from "node:http";

@@ -1,17 +1,21 @@
 /**
  * Name lookup that cannot hurt the rest of the process.
  *
- * node looks names up with getaddrinfo on the same few threads that LevelDB writes on, and a dead resolver holds a
- * thread for ten seconds and more. So: one lookup a name at a time, at most two at all, answers kept for five seconds,
- * and when the resolver fails or is silent the addresses known last serve on (its trouble is not the target's): the caller's
- * budget runs meanwhile, and is shorter than a resolver's silence. A name that does not exist is forgotten at once.
+ * node looks names up with getaddrinfo on the same few threads that LevelDB writes on, and a dead resolver
+ * holds a thread for ten seconds and more. So: one lookup a name at a time, at most two at all, answers kept
+ * for five seconds, and when the resolver fails or is silent the addresses known last serve on (its trouble
+ * is not the target's): the caller's budget runs meanwhile, and is shorter than a resolver's silence. A name
+ * that does not exist is forgotten at once.
  */
 import { type LookupAddress, lookup as lookupByNode } from "node:dns";
 import type { LookupFunction } from "node:net";
 
 const FRESH_MS = 5000;
 const PARALLEL = 2;
-/** How long a caller waits for news of a name whose addresses are known; the shortest budget of a probe bears it. Unit: ms. */
+/**
+ * How long a caller waits for news of a name whose addresses are known; the shortest budget of a probe bears
+ * it. Unit: ms.
+ */
 const PATIENCE_MS = 5;
 
 /** Finds all addresses of a name, as `dns.lookup` does with `all`. */

@@ -1,8 +1,8 @@
 /**
  * Judges an HTTP response against what the operator expects: status ranges, and what the body must say.
  *
- * At most 64 KiB of a body are read. A text that is searched for is searched in that much, and the evidence says so. JSON
- * that was cut cannot be judged: that is our limit and not the target's fault.
+ * At most 64 KiB of a body are read. A text that is searched for is searched in that much, and the evidence
+ * says so. JSON that was cut cannot be judged: that is our limit and not the target's fault.
  */
 import type { HttpProbe } from "../../core/model/config.js";
 import type { ProbeResult } from "../../core/model/observation.js";

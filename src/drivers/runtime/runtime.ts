@@ -2,8 +2,9 @@
  * The one loop between the core and the world: it hands inputs to the witness one at a time and performs the effects in
  * order. There is no policy in it, and it is the only part that the simulator does not run, so it is kept this short.
  *
- * Invariants: the witness is never entered twice at once (what arrives meanwhile waits); a message in a write's `release` leaves
- * after that write is durable and never before; a failed write ends the process, and nothing is sent after it.
+ * Invariants: the witness is never entered twice at once (what arrives meanwhile waits); a message in a
+ * write's `release` leaves after that write is durable and never before; a failed write ends the process, and
+ * nothing is sent after it.
  */
 import type { AdminRequest, AdminResponse } from "../../core/model/admin.js";
 import type { ProbeResult } from "../../core/model/observation.js";
@@ -69,7 +70,10 @@ export class Runtime {
     this.requestPrefix = requestPrefix;
   }
 
-  /** Begins to tick, after `restored` was posted; the returned function ends it. `monoMs`: this process's monotonic clock. */
+  /**
+   * Begins to tick, after `restored` was posted; the returned function ends it. `monoMs`: this process's
+   * monotonic clock.
+   */
   startClock(tickMs: number, monoMs: () => number): () => void {
     this.clock = { tickMs, monoMs, tickedAtMonoMs: Number.NEGATIVE_INFINITY };
     const tick = (): void => this.post(this.tick(monoMs()));
@@ -140,7 +144,10 @@ export class Runtime {
     return { kind: "tick", monoMs, wallMs: Date.now() };
   }
 
-  /** After a stop of this process sockets may be read before the timer fires; the witness has to know the time first. */
+  /**
+   * After a stop of this process sockets may be read before the timer fires; the witness has to know the time
+   * first.
+   */
   private lateTick(): Input | null {
     if (this.clock === null) return null;
     const { tickMs, tickedAtMonoMs } = this.clock;

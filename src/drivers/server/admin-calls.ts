@@ -1,9 +1,10 @@
 /**
  * The handlers of the admin service: border check, backend, answer.
  *
- * A call ends once: with the backend's answer, or because the client went away or its deadline passed (then the backend is
- * told through the signal and its late answer is dropped), or at `CALL_TIMEOUT_MS` for clients that set no deadline. A
- * write that ends without an answer may have been decided, and the client hears exactly that.
+ * A call ends once: with the backend's answer, or because the client went away or its deadline passed (then
+ * the backend is told through the signal and its late answer is dropped), or at `CALL_TIMEOUT_MS` for clients
+ * that set no deadline. A write that ends without an answer may have been decided, and the client hears
+ * exactly that.
  */
 import {
   Metadata,
@@ -49,11 +50,11 @@ export interface AdminLog {
 }
 
 /** Unary calls in work at once; more are refused with `busy`. */
-export const CALLS_MAX = 256;
+const CALLS_MAX = 256;
 /** Watches at once. */
-export const WATCHES_MAX = 128;
+const WATCHES_MAX = 128;
 /** The longest that a unary call is worked on, whatever deadline the client set. */
-export const CALL_TIMEOUT_MS = 60_000;
+const CALL_TIMEOUT_MS = 60_000;
 
 type UnaryHandler = (
   call: ServerUnaryCall<WireObject, WireObject>,

@@ -1,10 +1,10 @@
 /**
  * The other end of the admin API: one connection to one witness, for the command line and for programs of ours.
  *
- * It answers the one question that matters after a failed write: may it have happened? A connection is made ready before
- * anything is sent, so `admin_unreachable` means that nothing was. After that, a write that ends without the witness's own
- * word is the refusal `unknown_outcome`, whatever the network said. grpc-js has no connect timeout of its own and would
- * read proxy variables from the environment; both are settled here.
+ * It answers the one question that matters after a failed write: may it have happened? A connection is made
+ * ready before anything is sent, so `admin_unreachable` means that nothing was. After that, a write that ends
+ * without the witness's own word is the refusal `unknown_outcome`, whatever the network said. grpc-js has no
+ * connect timeout of its own and would read proxy variables from the environment; both are settled here.
  */
 import { Client, connectivityState, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { assertNever } from "../../core/base/assert.js";
@@ -90,7 +90,10 @@ export async function connectAdmin(address: string, timeoutMs: number): Promise<
   );
 }
 
-/** Null when the channel is ready, else why not. A refusal of the host ends the wait at once, silence does at the end. */
+/**
+ * Null when the channel is ready, else why not. A refusal of the host ends the wait at once, silence does at
+ * the end.
+ */
 function ready(client: Client, deadline: number): Promise<string | null> {
   const channel = client.getChannel();
   return new Promise((resolve) => {

@@ -1,10 +1,11 @@
 /**
  * Small combinators between our data and the plain objects that proto-loader reads and writes.
  *
- * A `Codec<T>` names how one type looks on the wire, in both directions; `message` builds one from a table with a row for
- * every property of T, so the compiler refuses a table that forgot a field of the model. Two reasons against casting
- * instead: proto-loader coerces in silence (a string becomes 0, an integer past 2^53 loses its tail), and its idea of
- * absent (undefined, "0", "") is not ours (null). Decoding checks every value and names the path of the one that is wrong.
+ * A `Codec<T>` names how one type looks on the wire, in both directions; `message` builds one from a table
+ * with a row for every property of T, so the compiler refuses a table that forgot a field of the model. Two
+ * reasons against casting instead: proto-loader coerces in silence (a string becomes 0, an integer past 2^53
+ * loses its tail), and its idea of absent (undefined, "0", "") is not ours (null). Decoding checks every
+ * value and names the path of the one that is wrong.
  *
  * Fits the loader options of admin-proto.ts: camelCase, int64 as strings, enums as names, defaults filled in.
  */

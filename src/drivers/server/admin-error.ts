@@ -1,5 +1,6 @@
 /**
- * Why the admin server could not start: the failures of the world at its one border with the system, the listening socket.
+ * Why the admin server could not start: the failures of the world at its one border with the system, the
+ * listening socket.
  */
 
 /** Stable codes; docs/errors.md explains each. */
@@ -14,7 +15,7 @@ export const ADMIN_SERVER_CODES = {
 export type AdminServerCode = keyof typeof ADMIN_SERVER_CODES;
 
 /** The admin server could not listen. The message names the address and the remedy. */
-export class AdminServerError extends Error {
+class AdminServerError extends Error {
   override readonly name = "AdminServerError";
   readonly code: AdminServerCode;
   /** Trying again may help without a change by a person. */

@@ -1,9 +1,10 @@
 /**
  * Places in the audit history, and what of it is still there.
  *
- * A record's place is (index, seq): several records may stand at one log index, so an index alone could cut between them
- * and a resumed watch would lose the rest. The state keeps the newest `HISTORY_MAX` records; while it has not been full
- * nothing was ever dropped, after that whatever stands before the oldest one may be missing.
+ * A record's place is (index, seq): several records may stand at one log index, so an index alone could cut
+ * between them and a resumed watch would lose the rest. The state keeps the newest `HISTORY_MAX` records;
+ * while it has not been full nothing was ever dropped, after that whatever stands before the oldest one may
+ * be missing.
  */
 import { type AuditRecord, HISTORY_MAX } from "../../core/model/state.js";
 import type { HistoryQuery, Place } from "./admin-requests.js";

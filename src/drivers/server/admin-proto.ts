@@ -1,8 +1,9 @@
 /**
  * Loads admin.proto and names its methods.
  *
- * The file is read at run time from the package's `proto/` folder (four levels above the compiled file), so what grpcurl
- * or another language generates from is what runs here. The loader options belong together with admin-codec.ts.
+ * The file is read at run time from the package's `proto/` folder (four levels above the compiled file), so
+ * what grpcurl or another language generates from is what runs here. The loader options belong together with
+ * admin-codec.ts.
  */
 import { fileURLToPath } from "node:url";
 import type { MethodDefinition, ServiceDefinition } from "@grpc/grpc-js";
@@ -11,7 +12,7 @@ import { assert } from "../../core/base/assert.js";
 import type { WireObject } from "./admin-codec.js";
 
 /** `proto/` of this package. */
-export const PROTO_ROOT: string = fileURLToPath(new URL("../../../../proto", import.meta.url));
+const PROTO_ROOT: string = fileURLToPath(new URL("../../../../proto", import.meta.url));
 
 /** Full name of the service; also its name for the health service. */
 export const ADMIN_SERVICE = "pointsman.v1.Admin";

@@ -1,9 +1,10 @@
 /**
  * The border of the admin API: wire messages become requests whose every field is in range, or a refusal `invalid`.
  *
- * The protocol buffers say only "a string". Who reaches the port can put anything in it: a name of a megabyte, a reason
- * with line breaks that forges a second line in a log, text that turns the direction of what follows on a terminal. What
- * passes here goes into the replicated log and onto the screens of all operators, so it is checked once, here.
+ * The protocol buffers say only "a string". Who reaches the port can put anything in it: a name of a
+ * megabyte, a reason with line breaks that forges a second line in a log, text that turns the direction of
+ * what follows on a terminal. What passes here goes into the replicated log and onto the screens of all
+ * operators, so it is checked once, here.
  */
 import { isCount, siteId, witnessId } from "../../core/base/ids.js";
 import type { AdminRequest, Refusal } from "../../core/model/admin.js";

@@ -1,10 +1,11 @@
 /**
  * One watch: retained records after a place, then live events, on one gRPC stream.
  *
- * No gap and no repetition: subscribing and reading the retained records happen in one synchronous turn, and a live record
- * that does not come after the last queued one is dropped (a witness that replays its log publishes old records again).
- * No growth: what the client has not taken waits in a bounded queue; a client that lets it fill is told the place from
- * which to resume, and let go. No leak: whichever side ends the stream, the subscription ends with it.
+ * No gap and no repetition: subscribing and reading the retained records happen in one synchronous turn, and
+ * a live record that does not come after the last queued one is dropped (a witness that replays its log
+ * publishes old records again). No growth: what the client has not taken waits in a bounded queue; a client
+ * that lets it fill is told the place from which to resume, and let go. No leak: whichever side ends the
+ * stream, the subscription ends with it.
  */
 import { Metadata, type ServerWritableStream, status } from "@grpc/grpc-js";
 import type { Refusal } from "../../core/model/admin.js";

@@ -197,7 +197,7 @@ export const statusReport: Codec<StatusReport> = message<StatusReport>({
 });
 
 /** AuditRecord. */
-export const auditRecord: Codec<AuditRecord> = message<AuditRecord>({
+const auditRecord: Codec<AuditRecord> = message<AuditRecord>({
   index: indexCount,
   seq: count,
   term: termCount,

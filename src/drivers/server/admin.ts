@@ -1,5 +1,6 @@
 /**
- * The admin server of a witness: the service pointsman.v1.Admin, the standard health service, and reflection, on one port.
+ * The admin server of a witness: the service pointsman.v1.Admin, the standard health service, and reflection,
+ * on one port.
  *
  * Door of the room. It knows nothing of Raft or policy: requests go to an `AdminBackend`, answers come back as data
  * (core/model/admin.ts). admin-calls.ts holds the handlers, admin-watch.ts the stream, admin-requests.ts the border,
@@ -99,8 +100,8 @@ export async function startAdminServer(options: {
 }
 
 /**
- * grpc-js writes failures to stderr in a form of its own, among our JSON lines; whatever it says there also comes back as an
- * error with a code. GRPC_VERBOSITY brings it back for those who debug.
+ * grpc-js writes failures to stderr in a form of its own, among our JSON lines; whatever it says there also
+ * comes back as an error with a code. GRPC_VERBOSITY brings it back for those who debug.
  */
 function quietGrpc(): void {
   if (process.env["GRPC_VERBOSITY"] === undefined) setLogVerbosity(logVerbosity.NONE);

@@ -1,10 +1,10 @@
 /**
  * The answer of the embedded name server to one packet: a pure function from bytes and a snapshot to bytes.
  *
- * Authoritative only: no recursion, no transfers, no updates. The rules it keeps: RFC 1034 section 4.3.2 (the algorithm),
- * 2308 (SOA in negative answers), 6604 (answer code at the end of a CNAME chain), 6891 (EDNS), 8020 (empty
- * non-terminals), 8482 (minimal ANY), 8914 (extended errors: a stale answer says so), 8945 (a signed request is told that
- * its key is unknown). Names keep the case that they were asked in (0x20).
+ * Authoritative only: no recursion, no transfers, no updates. The rules it keeps: RFC 1034 section 4.3.2 (the
+ * algorithm), 2308 (SOA in negative answers), 6604 (answer code at the end of a CNAME chain), 6891 (EDNS),
+ * 8020 (empty non-terminals), 8482 (minimal ANY), 8914 (extended errors: a stale answer says so), 8945 (a
+ * signed request is told that its key is unknown). Names keep the case that they were asked in (0x20).
  *
  * What is no request is not answered at all: a packet shorter than a header, or an answer. Two servers could otherwise
  * keep each other busy for ever with one forged packet.
@@ -29,7 +29,7 @@ import { readTsig, tsigRecord } from "../dns/tsig.js";
 import { type DataIndex, type DnsZoneData, findZone, indexData, type ZoneIndex } from "./dns-zone.js";
 
 /** Answers over UDP are kept below what needs fragments; larger ones are sent for over TCP. Unit: bytes. */
-export const UDP_PAYLOAD_MAX = 1232;
+const UDP_PAYLOAD_MAX = 1232;
 const UDP_PAYLOAD_MIN = 512;
 const TCP_PAYLOAD_MAX = 65_535;
 const CNAME_HOPS_MAX = 8;

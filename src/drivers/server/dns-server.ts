@@ -1,9 +1,9 @@
 /**
  * The embedded name server: UDP and TCP sockets around `answerDns`.
  *
- * Each witness can answer for the groups' names from its replicated state, so that no other DNS product is needed. The
- * runtime hands in `lookup`, which gives the current snapshot; nothing is cached beyond it. A packet can be anything: it
- * is answered, or dropped, and never ends the process or another's connection.
+ * Each witness can answer for the groups' names from its replicated state, so that no other DNS product is
+ * needed. The runtime hands in `lookup`, which gives the current snapshot; nothing is cached beyond it. A
+ * packet can be anything: it is answered, or dropped, and never ends the process or another's connection.
  *
  * TCP (RFC 7766): several questions in flight on one connection, an idle limit counted from the last whole question (so
  * a byte a second does not keep a connection), a bound on connections, and no reading while the peer does not read.

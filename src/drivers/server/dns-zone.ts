@@ -1,11 +1,13 @@
 /**
  * Zones of the embedded name server: the snapshot that the runtime hands in, and the index that answers come from.
  *
- * A snapshot is an immutable value made from the replicated state. Its index is built on the first question about it and
- * lives exactly as long as the snapshot, so a lookup costs a map access and the runtime need not tell us of changes.
+ * A snapshot is an immutable value made from the replicated state. Its index is built on the first question
+ * about it and lives exactly as long as the snapshot, so a lookup costs a map access and the runtime need not
+ * tell us of changes.
  *
- * A name exists when it, or anything below it, has records: `a.b.example` makes `b.example` an empty non-terminal,
- * which is NODATA and never NXDOMAIN (RFC 8020, RFC 4592 section 2.2.2). Owner names are literal; `*` is no wildcard here.
+ * A name exists when it, or anything below it, has records: `a.b.example` makes `b.example` an empty
+ * non-terminal, which is NODATA and never NXDOMAIN (RFC 8020, RFC 4592 section 2.2.2). Owner names are
+ * literal; `*` is no wildcard here.
  */
 import type { DnsRecordType } from "../../core/model/config.js";
 import { DnsFormatError } from "../dns/error.js";
@@ -57,7 +59,7 @@ export interface DnsZoneData {
 }
 
 /** The TTL of an answer that may be out of date: soon asked again, as RFC 8767 advises, and sooner. Seconds. */
-export const STALE_TTL_SECONDS = 5;
+const STALE_TTL_SECONDS = 5;
 
 /** A zone, ready to be asked. Keys are canonical names. */
 export interface ZoneIndex {
@@ -78,7 +80,7 @@ export type DataIndex = ReadonlyMap<string, ZoneIndex | DnsFormatError>;
 const indexes = new WeakMap<DnsZoneData, DataIndex>();
 
 /** Builds the index of one zone. Throws `DnsFormatError` naming the record that cannot be served. */
-export function indexZone(zone: EmbeddedZone): ZoneIndex {
+function indexZone(zone: EmbeddedZone): ZoneIndex {
   const name = canonicalName(zone.name);
   const cap = (ttl: number): number => (zone.stale ? Math.min(ttl, STALE_TTL_SECONDS) : ttl);
   const sets = new Map<string, Map<number, ResourceRecord[]>>();

@@ -30,9 +30,9 @@ export const GRPC_STATUS: Readonly<Record<RefusalCode, status>> = {
 };
 
 /** Trailing metadata: the stable code. */
-export const CODE_KEY = "pointsman-code";
+const CODE_KEY = "pointsman-code";
 /** Trailing metadata: name of the leading witness, when one is known. */
-export const LEADER_KEY = "pointsman-leader";
+const LEADER_KEY = "pointsman-leader";
 /** Trailing metadata of a watch that was ended: the place from which to resume. */
 export const RESUME_INDEX_KEY = "pointsman-resume-index";
 export const RESUME_SEQ_KEY = "pointsman-resume-seq";
@@ -66,7 +66,7 @@ export function fromGrpcStatus(error: Pick<ServiceError, "details" | "metadata">
 }
 
 /** The first value of a key as text, or null. */
-export function metadataText(metadata: Metadata | undefined, key: string): string | null {
+function metadataText(metadata: Metadata | undefined, key: string): string | null {
   const value = metadata?.get(key)[0];
   return typeof value === "string" ? value : null;
 }

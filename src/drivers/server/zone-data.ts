@@ -2,8 +2,8 @@
  * What the embedded name server says, as a function of the replicated state: each group's names point where its last
  * finished route step put them; what does not move stands in the document.
  *
- * Before a group was ever routed its names do not exist. A witness without recent contact to a leader marks its zones stale;
- * how it then answers is the operator's choice.
+ * Before a group was ever routed its names do not exist. A witness without recent contact to a leader marks
+ * its zones stale; how it then answers is the operator's choice.
  */
 import type { EmbeddedZoneConfig } from "../../core/model/config.js";
 import type { State } from "../../core/model/state.js";
@@ -13,7 +13,8 @@ import type { DnsZoneData, EmbeddedRecordSet, EmbeddedZone } from "./dns-zone.js
 const SOA_TIMES = { refreshSeconds: 3600, retrySeconds: 600, expireSeconds: 86_400 };
 
 /**
- * Gives `DnsZoneData` for a state, and the same object for as long as nothing changed: the server keeps an index by identity.
+ * Gives `DnsZoneData` for a state, and the same object for as long as nothing changed: the server keeps an
+ * index by identity.
  */
 export class ZoneView {
   private last: { readonly state: State; readonly stale: boolean; readonly data: DnsZoneData } | null = null;
@@ -71,7 +72,10 @@ function embeddedZone(
   };
 }
 
-/** Grows with every change of what the zones say, and is the same at every witness: epochs only grow, and so does the version. */
+/**
+ * Grows with every change of what the zones say, and is the same at every witness: epochs only grow, and so
+ * does the version.
+ */
 function serialOf(state: State): number {
   const epochs = Object.values(state.groups).map((group) => group.routed?.epoch ?? 0);
   return epochs.reduce((sum, epoch) => sum + epoch, state.config?.version ?? 0);

@@ -25,7 +25,7 @@ export interface DiskIdentity extends StorageIdentity {
 }
 
 /** Layout of the directory as a whole. A directory with a higher number is refused. */
-export const FORMAT = 1;
+const FORMAT = 1;
 
 /** The text of the identity file, also the value in LevelDB. */
 export function encodeIdentity(identity: DiskIdentity): string {

@@ -91,7 +91,10 @@ export class Connection {
     this.socket.on("close", () => this.lose("connection closed"));
   }
 
-  /** True when a frame of that size would be taken now. A frame larger than the window is taken when nothing is in flight. */
+  /**
+   * True when a frame of that size would be taken now. A frame larger than the window is taken when nothing
+   * is in flight.
+   */
   canTake(bytes: number): boolean {
     if (this.stream === null || this.state === "closed" || this.blocked) return false;
     if (this.inFlight.length === 0) return true;
@@ -112,7 +115,10 @@ export class Connection {
     this.blocked = !this.stream.write(prefixed);
   }
 
-  /** How long the oldest unacknowledged frame has waited beyond what its size excuses; 0 when all is acknowledged. Unit: ms. */
+  /**
+   * How long the oldest unacknowledged frame has waited beyond what its size excuses; 0 when all is
+   * acknowledged. Unit: ms.
+   */
   waitedMs(nowMs: number): number {
     const oldest = this.inFlight[0];
     if (oldest === undefined) return 0;
@@ -124,7 +130,10 @@ export class Connection {
     return this.inFlight;
   }
 
-  /** Ends the connection and frees the socket at once; reports `reason` to `onClosed`. Does nothing when closed already. */
+  /**
+   * Ends the connection and frees the socket at once; reports `reason` to `onClosed`. Does nothing when
+   * closed already.
+   */
   close(reason: string, kind: "lost" | "spared" = "lost"): void {
     this.end({ kind, reason });
   }

@@ -13,7 +13,7 @@ import { isCount } from "../../core/base/ids.js";
 /** Longest text for people, in UTF-16 units; longer ones are cut when written and refused when read. */
 export const TEXT_LIMIT = 4096;
 /** Longest name (witness, site, target key, request). */
-export const NAME_LIMIT = 1024;
+const NAME_LIMIT = 1024;
 
 /** A field that is not what it has to be. Thrown inside a decode and caught at its door. */
 export class FieldError extends Error {
@@ -138,7 +138,7 @@ export function invert<T>(table: ReadonlyMap<string, T>): ReadonlyMap<T, string>
 }
 
 /** True for what `readName` accepts. */
-export function isName(value: string): boolean {
+function isName(value: string): boolean {
   return value.length > 0 && value.length <= NAME_LIMIT && !UNFIT_IN_NAME.test(value);
 }
 

@@ -44,7 +44,7 @@ export interface InboundOptions {
 const LIVES = 4;
 
 /** What is known of one peer as a sender. */
-export class Sender {
+class Sender {
   readonly received: ReceivedCounters = { messages: 0, duplicates: 0, stale: 0, refused: {} };
   lastHeardMs: number | null = null;
   readonly id: WitnessId;

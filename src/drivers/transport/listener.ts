@@ -123,7 +123,10 @@ export class Listener {
 
 const identity = (bytes: Buffer): Buffer => bytes;
 
-/** Frames stay bytes as far as gRPC is concerned: decoding is wire.ts's, which may refuse one frame and keep the stream. */
+/**
+ * Frames stay bytes as far as gRPC is concerned: decoding is wire.ts's, which may refuse one frame and keep
+ * the stream.
+ */
 const SERVICE: ServiceDefinition = {
   Stream: {
     path: STREAM_PATH,

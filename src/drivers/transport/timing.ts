@@ -16,7 +16,10 @@ export interface TransportTiming {
   readonly stallMs: number;
   /** A stalled connection is given up after so long, replaced or not. */
   readonly abandonMs: number;
-  /** A peer that has acknowledged nothing for so long is called out of reach; a replaced connection alone is no news. */
+  /**
+   * A peer that has acknowledged nothing for so long is called out of reach; a replaced connection alone is
+   * no news.
+   */
   readonly silentMs: number;
   /** From the first SYN to the first acknowledgement; a long round trip adds to it. */
   readonly dialMs: number;

@@ -126,7 +126,10 @@ const DEFAULT_LIMITS: Omit<TransportLimits, "staleMs"> = {
 /** A sweep that comes so much too late tells of this process's own sleep, not of the peers. Unit: ms. */
 const OWN_GAP_MS = 150;
 
-/** Listens and begins to dial. Throws `TransportError` when an address cannot be used or the options contradict each other. */
+/**
+ * Listens and begins to dial. Throws `TransportError` when an address cannot be used or the options
+ * contradict each other.
+ */
 export async function openTransport(options: TransportOptions): Promise<Transport> {
   checkOptions(options);
   const nowMs = options.nowMs ?? (() => performance.now());

@@ -30,7 +30,7 @@ import {
 } from "./fields.js";
 
 /** Most observations in one view: targets of the whole cluster. */
-export const OBSERVATION_LIMIT = 16_384;
+const OBSERVATION_LIMIT = 16_384;
 /** A round trip that took longer than a day is not one. Unit: ms. */
 const RTT_LIMIT_MS = 86_400_000;
 

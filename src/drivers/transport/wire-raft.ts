@@ -21,7 +21,7 @@ import {
 } from "./fields.js";
 
 /** Most entries in one message. */
-export const ENTRY_LIMIT = 16_384;
+const ENTRY_LIMIT = 16_384;
 /** Longest `context`: an 8-byte ReadIndex mark or the word of a transfer; this is generous. Unit: bytes. */
 export const CONTEXT_LIMIT = 1024;
 /** Node ids are positions in the list of witnesses. */

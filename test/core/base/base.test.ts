@@ -1,3 +1,6 @@
+/**
+ * The base: what the core stands on instead of the platform, compared with the platform where Node has the same.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

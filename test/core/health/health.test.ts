@@ -1,3 +1,6 @@
+/**
+ * The detector: when a witness changes its mind about a target, and when it distrusts itself.
+ */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Bench, configOf, failed, ok, refused, silence, targetOf } from "./fixture.js";

@@ -1,3 +1,6 @@
+/**
+ * Silence of a whole host: targets that fall silent together are judged together, and never too soon.
+ */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { HostRun } from "../../../src/core/health/host-run.js";

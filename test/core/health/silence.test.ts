@@ -1,3 +1,6 @@
+/**
+ * The arithmetic of silence, measured on simulated lines: false alarms, and the time to notice a dead host.
+ */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { randomState } from "../../../src/core/base/random.js";

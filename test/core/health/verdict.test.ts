@@ -1,3 +1,6 @@
+/**
+ * The quorum's verdict: a majority of all configured witnesses, whoever is silent, stale or abstaining.
+ */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";

@@ -1,3 +1,6 @@
+/**
+ * Properties of `apply`: total on any commands, equal on every witness, and no epoch given twice.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

@@ -1,3 +1,6 @@
+/**
+ * Commands one by one: what each changes, what it refuses without a trace, and what it leaves in the audit.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { epoch, logIndex, siteId, term, witnessId } from "../../../src/core/base/ids.js";

@@ -99,7 +99,10 @@ export function config(
   };
 }
 
-/** A log under construction: each command goes to the next index, one cluster millisecond later unless told otherwise. */
+/**
+ * A log under construction: each command goes to the next index, one cluster millisecond later unless told
+ * otherwise.
+ */
 export class Log {
   state: State = EMPTY_STATE;
   nowMs = 1_000;

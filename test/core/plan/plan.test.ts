@@ -1,3 +1,6 @@
+/**
+ * Plans: the next action in every situation that a leader can find, and how each failure ends.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { epoch, type SiteId } from "../../../src/core/base/ids.js";

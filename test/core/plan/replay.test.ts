@@ -1,8 +1,9 @@
 /**
  * S6 by replay: whatever leader dies where, and however steps end, a plan that began comes to an end.
  *
- * A small world drives `decide` and `nextAction` through the real `apply`, as a leader does: leaders change, outcomes are lost,
- * verdicts waver, deposed leaders' commands arrive late. What a leader proposes from the current state must be accepted.
+ * A small world drives `decide` and `nextAction` through the real `apply`, as a leader does: leaders change,
+ * outcomes are lost, verdicts waver, deposed leaders' commands arrive late. What a leader proposes from the
+ * current state must be accepted.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,3 +1,6 @@
+/**
+ * Decisions: each reason to move and each reason to stay, with the words that a person reads.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { epoch, type SiteId, siteId } from "../../../src/core/base/ids.js";

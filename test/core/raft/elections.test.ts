@@ -1,3 +1,6 @@
+/**
+ * Elections (paper, sections 5.2 and 5.4.1): one leader a term, and none without a complete log.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { logIndex, nodeId, term } from "../../../src/core/base/ids.js";

@@ -1,3 +1,6 @@
+/**
+ * The log of one member, durable and not: what may be appended, overwritten, handed out and forgotten.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { InvariantError } from "../../../src/core/base/assert.js";

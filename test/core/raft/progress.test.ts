@@ -1,3 +1,6 @@
+/**
+ * What a leader knows of a follower: probing, replicating, and how far it may run ahead.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { logIndex } from "../../../src/core/base/ids.js";

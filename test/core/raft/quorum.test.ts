@@ -1,3 +1,6 @@
+/**
+ * Quorums, compared with a dumb twin that counts.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

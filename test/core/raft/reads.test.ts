@@ -1,3 +1,6 @@
+/**
+ * Linearizable reads (dissertation, section 6.4): confirmed by a quorum, and never from a deposed leader.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Message } from "../../../src/core/raft/raft.js";

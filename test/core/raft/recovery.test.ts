@@ -1,3 +1,6 @@
+/**
+ * A member that lost durable log: it neither votes nor counts until a leader's commit covers its loss.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { logIndex, nodeId, term } from "../../../src/core/base/ids.js";

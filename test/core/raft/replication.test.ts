@@ -1,3 +1,6 @@
+/**
+ * Replication and commit (paper, sections 5.3 and 5.4.2), on lines that lose, delay and double.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { logIndex, nodeId, term } from "../../../src/core/base/ids.js";

@@ -1,3 +1,6 @@
+/**
+ * Cluster time: it only grows, whoever leads and whatever the wall clocks do.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ClusterClock } from "../../../src/core/witness/cluster-clock.js";

@@ -1,3 +1,6 @@
+/**
+ * The leader's hand: what it proposes from views, verdicts and plans, and what it leaves alone.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { epoch, logIndex, siteId, term, witnessId } from "../../../src/core/base/ids.js";

@@ -1,3 +1,6 @@
+/**
+ * Proposals under way: each is known once, and forgotten when its outcome is.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { logIndex } from "../../../src/core/base/ids.js";

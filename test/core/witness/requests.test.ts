@@ -1,3 +1,6 @@
+/**
+ * Requests of clients: each is answered once, with the truth, whoever leads in between.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { logIndex, term, witnessId } from "../../../src/core/base/ids.js";

@@ -1,3 +1,6 @@
+/**
+ * Views of the witnesses: old and doubled ones are dropped, silence is noticed.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { logIndex, witnessId } from "../../../src/core/base/ids.js";

@@ -1,3 +1,6 @@
+/**
+ * One witness between inputs and effects: what leaves it, in which order, and what it refuses.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { logIndex, NO_NODE, nodeId, term, witnessId } from "../../../src/core/base/ids.js";

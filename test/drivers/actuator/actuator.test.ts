@@ -1,3 +1,6 @@
+/**
+ * The actuator: deadlines, cancels, attempts that overtake each other, and the look ahead.
+ */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";

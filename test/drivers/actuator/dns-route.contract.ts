@@ -1,8 +1,9 @@
 /**
- * The route step against real name servers: one suite, run on BIND 9 and on Knot, each from a file of its own so that they
- * run side by side.
+ * The route step against real name servers: one suite, run on BIND 9 and on Knot, each from a file of its own
+ * so that they run side by side.
  *
- * Each server is started once; each test uses names of its own below the zone, so that the order of tests does not matter.
+ * Each server is started once; each test uses names of its own below the zone, so that the order of tests
+ * does not matter.
  */
 import assert from "node:assert/strict";
 import { createServer } from "node:net";

@@ -1,6 +1,6 @@
 /**
- * The route step on a line that loses 30 % of the packets each way: BIND and the step in network namespaces. About 15 s: a median
- * needs steps enough, and a bad line takes its time.
+ * The route step on a line that loses 30 % of the packets each way: BIND and the step in network namespaces.
+ * About 15 s: a median needs steps enough, and a bad line takes its time.
  */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";

@@ -1,3 +1,6 @@
+/**
+ * Exec hooks: real programs that end well, badly, late, or not at all.
+ */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";

@@ -1,6 +1,7 @@
 /**
- * Plays route steps one after the other where it is started (a network namespace), epoch by epoch from site a to b and back, and prints
- * one line of JSON: how each ended, how long it took, and what of Node's resources was left open. Argument: `RouteWork` as JSON.
+ * Plays route steps one after the other where it is started (a network namespace), epoch by epoch from site a
+ * to b and back, and prints one line of JSON: how each ended, how long it took, and what of Node's resources
+ * was left open. Argument: `RouteWork` as JSON.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { routeDns } from "../../../src/drivers/actuator/dns-route.js";

@@ -1,13 +1,11 @@
+/**
+ * Warnings: one unwise change to a sound document brings that warning, at its line, and drowns no other.
+ */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { witnessId } from "../../../src/core/base/ids.js";
 import type { GroupConfig } from "../../../src/core/model/config.js";
-import {
-  ADVICE_CODES,
-  type AdviceCode,
-  adviseConfig,
-  formatAdvice,
-} from "../../../src/drivers/config/advise.js";
+import { ADVICE_CODES, type AdviceCode, adviseConfig } from "../../../src/drivers/config/advise.js";
 import { failoverBound } from "../../../src/drivers/config/bound.js";
 import { formatPath } from "../../../src/drivers/config/problem.js";
 import { accept, changed, GOOD } from "./fixture.js";
@@ -147,7 +145,7 @@ describe("config check warns of", () => {
     test(name, () => {
       const { warnings } = accept(text);
       const found = warnings.filter((warning) => !QUIET.includes(warning.code));
-      const shown = warnings.map(formatAdvice).join("\n");
+      const shown = JSON.stringify(warnings, null, 2);
       const verify = found.filter((warning) => warning.code === code);
       assert.equal(verify.length, 1, shown);
       assert.equal(formatPath(verify[0]?.path ?? []), path);
@@ -212,7 +210,8 @@ describe("the published bound", () => {
 
   test("is the sum of its parts, the slowest required target first", () => {
     const { bound } = group(GOOD);
-    // The db target: eight silences of 5 s, or three refusals, + 0.5 s; one view and two heartbeats; the route's timeout.
+    // The db target: eight silences of 5 s, or three refusals, + 0.5 s; one view and two heartbeats; the
+    // route's timeout.
     assert.deepEqual(bound, {
       detectMs: 40_500,
       detectKilledMs: 15_500,

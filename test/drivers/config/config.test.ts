@@ -1,3 +1,6 @@
+/**
+ * A sound document: what it becomes, with defaults, short forms and a hash that follows the meaning.
+ */
 import assert from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

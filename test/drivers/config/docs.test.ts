@@ -1,3 +1,6 @@
+/**
+ * The documentation of the configuration: its examples are accepted, its tables are complete.
+ */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";

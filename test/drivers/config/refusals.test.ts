@@ -1,3 +1,6 @@
+/**
+ * Refused documents: each mistake is found at its line, with a remedy, and no secret is repeated.
+ */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { formatProblem } from "../../../src/drivers/config/problem.js";

@@ -1,3 +1,6 @@
+/**
+ * Whatever bytes a file holds, reading it ends in a configuration or in findings with places.
+ */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";

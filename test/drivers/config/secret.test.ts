@@ -1,3 +1,6 @@
+/**
+ * Secrets: fetched from files and environment, refused when mangled, and never shown.
+ */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";

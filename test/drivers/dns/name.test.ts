@@ -1,3 +1,6 @@
+/**
+ * Domain names as text and as bytes, hostile ones included.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

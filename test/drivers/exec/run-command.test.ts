@@ -1,3 +1,6 @@
+/**
+ * Commands: whatever a program does, the call comes back in time and leaves nothing running.
+ */
 import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

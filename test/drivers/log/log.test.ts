@@ -1,3 +1,6 @@
+/**
+ * The log: readable lines, no secret in them, and a process that lives whatever becomes of its reader.
+ */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";

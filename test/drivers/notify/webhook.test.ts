@@ -1,3 +1,6 @@
+/**
+ * Webhooks against real servers that answer, redirect, stay silent and break off.
+ */
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";

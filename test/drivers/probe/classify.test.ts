@@ -1,3 +1,6 @@
+/**
+ * What each error of sockets, names and TLS says about a target, and what it does not.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { classify, oneLine, whereOf } from "../../../src/drivers/probe/classify.js";

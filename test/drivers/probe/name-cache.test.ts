@@ -1,3 +1,6 @@
+/**
+ * Names of targets while their resolver is slow, silent, or wrong.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { promisify } from "node:util";

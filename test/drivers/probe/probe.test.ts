@@ -1,3 +1,6 @@
+/**
+ * Probes against real sockets and programs: every ending is one of four, in time.
+ */
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";

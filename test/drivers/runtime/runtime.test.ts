@@ -1,3 +1,6 @@
+/**
+ * The loop between core and world: order of effects, durability before words, and the end of a witness.
+ */
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { test } from "node:test";

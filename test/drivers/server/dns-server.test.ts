@@ -1,6 +1,6 @@
 /**
- * The embedded name server, asked by `dig` where it is installed, by the npm library `dns-packet`, and by packets that no
- * honest client sends.
+ * The embedded name server, asked by `dig` where it is installed, by the npm library `dns-packet`, and by
+ * packets that no honest client sends.
  */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";

@@ -204,7 +204,8 @@ test("an append that is handed in while the mirror settles is finished by a clos
     const directory = privateDirectory(t);
     const { storage } = await open(directory);
     await storage.append({ hardState: null, entries: [entry(1, 1)] });
-    // The mirror settles after 20 ms; timers of one length fire in the order in which they were set, so this one comes next.
+    // The mirror settles after 20 ms; timers of one length fire in the order in which they were set, so this
+    // one comes next.
     await setTimeout(20);
     const append = storage.append({ hardState: null, entries: [entry(2, 1)] });
     await storage.close();

@@ -1,3 +1,6 @@
+/**
+ * Messages between transports on loopback: delivered once, to whom they are for.
+ */
 import assert from "node:assert/strict";
 import { connect, createServer } from "node:net";
 import { test } from "node:test";

@@ -1,3 +1,6 @@
+/**
+ * Old and doubled frames are recognised without a common clock.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

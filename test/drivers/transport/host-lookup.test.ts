@@ -1,3 +1,6 @@
+/**
+ * Names of peers are never waited for once they were known.
+ */
 import assert from "node:assert/strict";
 import type { LookupAddress } from "node:dns";
 import { test } from "node:test";

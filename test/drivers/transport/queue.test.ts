@@ -1,3 +1,6 @@
+/**
+ * The queue of a peer: bounded, and a newer message replaces the one that it makes pointless.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

@@ -1,3 +1,6 @@
+/**
+ * What is refused at the door, and that both sides are told why.
+ */
 import assert from "node:assert/strict";
 import { createServer, type Server, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";

@@ -1,3 +1,6 @@
+/**
+ * Frames as bytes and back: what is sent is what arrives, and no bytes at all get past the checks.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
