@@ -40,6 +40,9 @@ const EXIT_CONFIG = 78;
 /** After so long a driver that does not close is left to the end of the process. */
 const CLOSE_MS = 5000;
 
+/** SIGHUP: the terminal was closed. */
+const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
 type Closer = () => Promise<void> | void;
 
 /** Runs one witness until it is stopped; resolves with the exit code. Never rejects. */
@@ -237,15 +240,11 @@ function onSignals(runtime: Runtime, log: Log, end: (code: number) => void): Clo
     log.info({}, `stopping: ${why}`);
     runtime.post({ kind: "stop" });
   };
-  const onInt = (): void => stop("SIGINT");
-  const onTerm = (): void => stop("SIGTERM");
   const onDisconnect = (): void => stop("the parent process is gone");
-  process.on("SIGINT", onInt);
-  process.on("SIGTERM", onTerm);
+  for (const signal of STOP_SIGNALS) process.on(signal, stop);
   if (process.connected) process.on("disconnect", onDisconnect);
   return () => {
-    process.off("SIGINT", onInt);
-    process.off("SIGTERM", onTerm);
+    for (const signal of STOP_SIGNALS) process.off(signal, stop);
     process.off("disconnect", onDisconnect);
   };
 }

@@ -133,3 +133,12 @@ it("answers status, explain and hold while it lives, and ends with 0 on SIGTERM"
   run.child.kill("SIGTERM");
   assert.equal(await run.exit, 0, run.output());
 });
+
+it("ends in good order when its terminal goes away, as on SIGTERM", async () => {
+  const { file, data } = await document("hangup");
+  const run = start(["run", "--config", file, "--witness", "w1", "--data", data]);
+  await until("it listens", () => run.output().includes("witness started"), PATIENCE_MS);
+  run.child.kill("SIGHUP");
+  assert.equal(await run.exit, 0, run.output());
+  assert.match(run.output(), /stopping: SIGHUP/);
+});
