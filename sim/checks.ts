@@ -44,7 +44,7 @@ export class Checks {
     this.checkNames();
   }
 
-  /** State machine safety: two witnesses at one index have equal states (RAFT.md I7). */
+  /** State machine safety: two witnesses at one index have equal states. */
   private checkState(process: Process, state: State): void {
     const text = JSON.stringify({
       ...state,
@@ -66,7 +66,7 @@ export class Checks {
     }
   }
 
-  /** No stale effect wins at the name server, and one epoch writes one site (S3). */
+  /** No stale effect wins at the name server, and one epoch writes one site. */
   private checkNames(): void {
     const { changes } = this.world.outside;
     for (; this.changesSeen < changes.length; this.changesSeen++) {

@@ -1,5 +1,5 @@
 /**
- * `decide`, `begin`, `finish`, `grant` and `close`: the life of a plan in the log (DESIGN sections 6 and 7).
+ * `decide`, `begin`, `finish`, `grant` and `close`: the life of a plan in the log.
  *
  * Everything is compare-and-set on the group's epoch, the step at the cursor and its attempt. The safety of the ticket
  * rests here and not on any leader's good sense:

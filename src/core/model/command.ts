@@ -68,7 +68,7 @@ export type Command =
 
 /** What stands in a log entry: the command, the leader's stamp, and who waits for it. */
 export interface Envelope {
-  /** Cluster time (DESIGN section 3). Unit: ms. */
+  /** Cluster time (docs/adr/0004). Unit: ms. */
   readonly atMs: number;
   /** Wall clock of the leader, for people. Unit: ms since 1970. */
   readonly wallMs: number;

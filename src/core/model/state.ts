@@ -1,7 +1,7 @@
 /**
  * The replicated state: what every witness that applied the same log holds, to the byte.
  *
- * Plain data, changed only by `apply` (apply.ts). Times are cluster time in ms (DESIGN section 3): the leader's stamps,
+ * Plain data, changed only by `apply` (apply.ts). Times are cluster time in ms (docs/adr/0004): the leader's stamps,
  * which only grow. Wall times stand beside them for people and decide nothing. Lists and records are kept in a fixed
  * order so that equal states have equal encodings.
  */

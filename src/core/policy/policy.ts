@@ -1,5 +1,5 @@
 /**
- * Policy: what should happen to a group's ticket, and why (DESIGN section 8). The door of the room.
+ * Policy: what should happen to a group's ticket, and why. The door of the room.
  *
  * A pure function of the replicated state, the majority's verdicts and cluster time. It moves a ticket only
  * on a positive finding (the primary is down and a candidate is up), never on a lack of knowledge, and it

@@ -1,5 +1,5 @@
 /**
- * A member that lost durable log (our own addition to Raft; DESIGN, section 5, `recovering`).
+ * A member that lost durable log (our own addition to Raft; docs/adr/0006).
  *
  * The store is known to drop the end of its log in silence after one flipped bit. A small mirror beside it
  * remembers term, vote and the last acknowledged index, so the loss is seen at start. Entries that this

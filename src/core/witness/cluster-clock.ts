@@ -1,5 +1,5 @@
 /**
- * Cluster time: the only clock that decides anything in the replicated state (DESIGN section 3, "Time").
+ * Cluster time: the only clock that decides anything in the replicated state (docs/adr/0004).
  *
  * It is the stamp of the last entry that this witness learnt plus the monotonic time since then. It survives leader
  * changes, does not care when somebody sets a wall clock, and never runs backwards: a leader issues

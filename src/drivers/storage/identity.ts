@@ -5,7 +5,7 @@
  * and that the mirror and the log must be there. A copy stands in LevelDB, a directory put together from two
  * others is noticed. The disk id is what the cluster knows this member by: a witness whose disk was wiped
  * comes back under the same name, but with another disk id, and must not pass for the member that had
- * acknowledged things (RAFT.md C10).
+ * acknowledged things.
  */
 import { readFile } from "node:fs/promises";
 import { crc32c } from "../../core/base/crc32c.js";

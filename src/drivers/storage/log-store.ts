@@ -1,9 +1,9 @@
 /**
  * LevelDB, held at arm's length: opened, read as a whole, written one synced batch at a time.
  *
- * It is not trusted to have kept anything (DESIGN.md section 5: one flipped bit and it opens without an
+ * It is not trusted to have kept anything (docs/adr/0006: one flipped bit and it opens without an
  * error, shorter), so nothing is interpreted here: all rows go to judge.ts. Two of its habits are made good:
- * `sync` is false by default; and the names of its files are not synced (RAFT.md section 0), so a power cut
+ * `sync` is false by default; and the names of its files are not synced, so a power cut
  * could take the whole newest log file away.
  */
 import { rm, stat } from "node:fs/promises";

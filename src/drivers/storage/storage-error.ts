@@ -2,7 +2,7 @@
  * The failures of the disk, as this program names them.
  *
  * Every exception of node:fs and of LevelDB enters through `storageError`, so that no foreign error leaves
- * this room. All of them are fatal for the running witness (DESIGN.md section 5): after a failed sync nobody
+ * this room. All of them are fatal for the running witness (docs/adr/0006): after a failed sync nobody
  * knows what is on the disk (the kernel may have dropped the pages and forgotten), so the only safe answer is
  * to stop and read it all again. `retriable` therefore means: starting again may help without a person (a
  * full disk that somebody empties), not that the call may be repeated.

@@ -2,7 +2,7 @@
  * The durable log of one witness: entries, hard state, and the proof that none of it was lost.
  *
  * LevelDB holds the log, and is not trusted: one flipped bit makes it open without an error, shorter and with
- * an older vote (measured, DESIGN.md section 5). So every entry carries a checksum and the hash of its
+ * an older vote (measured, docs/adr/0006). So every entry carries a checksum and the hash of its
  * predecessor, and a mark of all that was acknowledged stands both in LevelDB and in a mirror beside it.
  * `openStorage` compares them and says one of three things: here is everything; something acknowledged is
  * missing (`recovering`: do not vote, do not acknowledge); or it throws, for a directory that must not be

@@ -45,7 +45,7 @@ export function listenError(address: string, error: unknown): TransportError {
       return new TransportError(
         "TRANSPORT_ADDRESS_UNAVAILABLE",
         `listen address ${address} belongs to no interface of this machine (${code}); ` +
-          "check `peers` of this witness and that the interface is up",
+          "check `peer` of this witness and that the interface is up",
         error,
       );
     default:
@@ -59,8 +59,8 @@ export function listenError(address: string, error: unknown): TransportError {
 
 /** Why a stream or a message was refused. Stable: it opens the text of the gRPC status and names the counter. */
 export const REFUSAL_REASONS = {
-  foreign_cluster: "the other side belongs to another cluster; check `cluster` and the addresses in `peers`",
-  wrong_witness: "the stream was meant for another witness; two addresses in `peers` are swapped or stale",
+  foreign_cluster: "the other side belongs to another cluster; check `cluster` and the addresses in `peer`",
+  wrong_witness: "the stream was meant for another witness; two addresses in `peer` are swapped or stale",
   unknown_peer: "no such peer is configured here; give both witnesses the same configuration",
   newer_protocol: "the other side speaks a newer protocol; upgrade this witness",
   bad_hello: "the stream did not open with a hello; something else than a witness is connected",

@@ -1,7 +1,7 @@
 /**
  * Every duration of the transport, derived from the heartbeat in one place.
  *
- * Measured at 30 % loss both ways (DESIGN section 5): a connection that is replaced after 400 ms without an
+ * Measured at 30 % loss both ways (docs/adr/0002): a connection that is replaced after 400 ms without an
  * acknowledgement, and a second one beside it, cut the longest silence from 29 s to 1 s. A dial gets 500 ms:
  * the kernel sends a second SYN only after 1 s, so waiting longer means trying less often.
  */

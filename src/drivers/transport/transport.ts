@@ -237,7 +237,7 @@ function checkOptions({ self, selfNodeId, life, peers, heartbeatMs, listen }: Tr
   if (!(heartbeatMs > 0)) bad(`heartbeatMs is ${heartbeatMs}, not above 0`);
   if (listen.length === 0) bad("listen is empty; give at least one host:port");
   const silent = peers.find((peer) => peer.addresses.length === 0);
-  if (silent !== undefined) bad(`peer ${silent.id} has no address; give at least one host:port in \`peers\``);
+  if (silent !== undefined) bad(`peer ${silent.id} has no address; give at least one host:port in \`peer\``);
 }
 
 function peerStats(link: PeerLink, inbound: Inbound, nowMs: number): PeerStats {
