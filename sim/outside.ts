@@ -1,7 +1,6 @@
 /**
  * The world outside the witnesses: services that can be killed or fall silent, and a name server that
- * compares epochs before it changes its record, as a real one does by the update's prerequisites (DESIGN
- * section 7).
+ * compares epochs before it changes its record, as a real one does by the update's prerequisites.
  */
 import type { SiteId } from "../src/core/base/ids.js";
 import type { TargetKey } from "../src/core/model/config.js";

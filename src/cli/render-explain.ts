@@ -12,7 +12,7 @@ import type { WitnessRecord } from "../core/model/state.js";
 import { evidenceText, shortTarget } from "./render-matrix.js";
 import { renderPlan } from "./render-plan.js";
 import { renderRecords } from "./render-record.js";
-import { fenceWords, primaryWords, standingWords } from "./render-status.js";
+import { fenceWords, primaryWords, standingWords, withoutHold } from "./render-status.js";
 import { indent } from "./render-table.js";
 import { groupWarnings } from "./render-warnings.js";
 import { listed, span } from "./render-words.js";
@@ -56,7 +56,7 @@ export function renderExplanation(
   lines.push(
     ...(explanation.missing.length === 0
       ? ["  nothing: the group is about to move"]
-      : explanation.missing.map((line) => `  - ${line}`)),
+      : explanation.missing.map((line) => `  - ${withoutHold(report, line)}`)),
   );
   lines.push("", title(`Latest records (all, with evidence: pointsman history ${group.id} --details)`));
   const recent = renderRecords(explanation.recent.slice(-RECENT), { details: false, paint });

@@ -67,11 +67,14 @@ function renderGroup(report: GroupReport, status: StatusReport, paint: Paint): s
   return lines;
 }
 
-/** Why the group stays or moves; the reason of a hold is told by its own warning. */
-export function standingWords({ group, standing }: GroupReport): string {
-  return group.holdReason === null
-    ? standing.message
-    : standing.message.replace(` (${group.holdReason})`, "");
+/** Why the group stays or moves. */
+export function standingWords(report: GroupReport): string {
+  return withoutHold(report, report.standing.message);
+}
+
+/** A sentence without the reason of the hold, which a warning of its own tells. */
+export function withoutHold({ group }: GroupReport, sentence: string): string {
+  return group.holdReason === null ? sentence : sentence.replace(` (${group.holdReason})`, "");
 }
 
 /** "primary lyon", or why there is none. */

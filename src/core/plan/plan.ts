@@ -1,9 +1,9 @@
 /**
- * Plans: what the leader does next for a decision that is in the log (DESIGN section 7). The door of the room.
+ * Plans: what the leader does next for a decision that is in the log. The door of the room.
  *
  * The plan itself is replicated data; this room only reads it and names the next thing to write or to run. A
  * leader that keeps asking `nextAction` and does as it says ends every plan: done, failed with the next
- * candidate up to policy, rolled back, or on hold with a sentence that tells a person what to do (S6).
+ * candidate up to policy, rolled back, or on hold with a sentence that tells a person what to do.
  * Whichever leader finishes it, a plan uses one epoch.
  *
  * How failures end, after `retry.limit` attempts or at once where trying again cannot help:

@@ -95,7 +95,7 @@ export interface Message {
   /** MsgStorageAppend and MsgStorageApply: to be delivered when the work is done, never earlier. */
   readonly responses: readonly Message[];
   /**
-   * MsgAppResp, MsgHeartbeatResp: the sender lost durable log and rebuilds it (DESIGN: `recovering`). The
+   * MsgAppResp, MsgHeartbeatResp: the sender lost durable log and rebuilds it (recovery.ts). The
    * leader believes the rejection even below the match index that it remembers.
    */
   readonly recovering: boolean;

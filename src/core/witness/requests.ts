@@ -3,7 +3,7 @@
  *
  * A write is answered when its command was applied, never before; a follower passes it to the leader and
  * passes the answer back. What may have been decided and is not known to be is answered `unknown_outcome`,
- * never as a failure (RAFT.md B26, B27): a leader that loses its leadership answers all that waits so. A
+ * never as a failure (docs/adr/0005): a leader that loses its leadership answers all that waits so. A
  * passed-on write is sent again until answered, to the same leader of the same term only; that leader knows
  * it by its id and decides it once. Reads are asked again until their index is confirmed.
  */

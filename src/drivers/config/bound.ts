@@ -1,7 +1,7 @@
 /**
  * The published bound: how long a failover of a group takes at most, in parts, computed from its configuration.
  *
- * DESIGN section 4 (S4): detection + one commit + fencing wait + route step. A killed service is definite
+ * Detection + one commit + hooks + route step. A killed service is definite
  * evidence: interval x fall + timeout. A dead host is silence, and takes as many probes as `falseAlarm`
  * demands of a clean line; on a line that loses packets, more. The bound says nothing of a plan step that
  * fails and is retried.
