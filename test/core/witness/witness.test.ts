@@ -23,10 +23,21 @@ class Hand {
   });
   monoMs = 1000;
   disk: "prompt" | "slow" = "prompt";
+  /** Audit records that were told while it started. */
+  readonly audited: string[] = [];
 
   start(hardTerm = 0, entries: readonly Entry[] = [], commit = 0): this {
     const hardState = { term: term(hardTerm), vote: NO_NODE, commit: logIndex(commit) };
-    this.step({ kind: "restored", monoMs: this.monoMs, hardState, entries, recovering: null });
+    const effects = this.step({
+      kind: "restored",
+      monoMs: this.monoMs,
+      hardState,
+      entries,
+      recovering: null,
+    });
+    for (const effect of effects)
+      if (effect.kind === "publish" && effect.event.kind === "audit")
+        this.audited.push(effect.event.record.kind);
     return this;
   }
 
@@ -143,6 +154,17 @@ test("a candidate asks for votes only when its own is durable, else it could lea
     write.release.map(({ to, message: { kind } }) => `${kind} to ${to}`),
     ["raft to w-b", "raft to w-c"],
   );
+});
+
+test("a leader that has not applied an entry of its own term neither acts nor answers by what it knows", () => {
+  const h = new Hand().start();
+  h.raft({ type: "MsgPreVoteResp", term: h.until("MsgPreVote").term });
+  h.raft({ type: "MsgVoteResp", term: h.term });
+  for (let i = 0; i < 5; i++) h.tick();
+  assert.deepEqual([h.status().raft.role, h.status().raft.lastIndex], ["leader", 1], "only Raft's own entry");
+  assert.deepEqual(told(h.hear(forward("r", h.term))), ["not_ready"]);
+  h.acknowledge();
+  assert.ok(h.witness.state.config !== null, "then it begins");
 });
 
 test("a write that is repeated waits with its first copy, also where it is a hand-over", () => {
@@ -329,4 +351,29 @@ test("a leader that is told to stop hands over at any moment, also just after it
     const halted = h.step({ kind: "stop" }).some((effect) => effect.kind === "halt");
     assert.ok(!halted, `after ${ticks} ticks it goes without handing over`);
   }
+});
+
+test("what was committed before this life is not told again; what is committed in it is told", () => {
+  const entry = (index: number, command: Command): Entry => ({
+    term: term(1),
+    index: logIndex(index),
+    type: "EntryNormal",
+    data: encodeEnvelope({ atMs: index, wallMs: 0, leader: PEER, request: null, command }),
+  });
+  const entries = [
+    entry(1, { kind: "configure", config: twoSites(), hash: "h" }),
+    entry(2, { kind: "hold", group: "shop", by: "me", reason: "" }),
+  ];
+  const h = new Hand().start(1, entries, 1);
+  assert.ok(h.witness.state.config !== null, "the first is applied");
+  const told: string[] = [];
+  for (const effect of h.raft({
+    type: "MsgApp",
+    term: term(1),
+    index: logIndex(2),
+    logTerm: term(1),
+    commit: logIndex(2),
+  }))
+    if (effect.kind === "publish" && effect.event.kind === "audit") told.push(effect.event.record.kind);
+  assert.deepEqual([h.audited, told], [[], ["hold"]]);
 });
