@@ -9,6 +9,7 @@
 import { request as httpRequest, type IncomingMessage, type RequestOptions } from "node:http";
 import { request as httpsRequest } from "node:https";
 import type { StepOutcome } from "../../core/model/state.js";
+import { isTlsCode } from "../probe/classify.js";
 
 export interface WebhookRequest {
   /** `http:` or `https:`. */
@@ -100,7 +101,7 @@ export function postWebhook(webhook: WebhookRequest): Promise<StepOutcome> {
       // After the status, an error is the end of the body, which nobody needs.
       if (hasStatus) return;
       const code = error.code ?? "unknown error";
-      if (isTlsError(code))
+      if (isTlsCode(code))
         return outcome("failed", "webhook_tls", `has no valid certificate (${code})`, false);
       if (!isConnected)
         return outcome("failed", "webhook_unreachable", `could not be reached (${code})`, true);
@@ -154,8 +155,4 @@ function readStart(response: IncomingMessage): Promise<string> {
     });
     for (const event of ["end", "error", "close"]) response.once(event, end);
   });
-}
-
-function isTlsError(code: string): boolean {
-  return /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/.test(code);
 }

@@ -66,7 +66,7 @@ export function classify(error: unknown, where: string, rttMs: number): ProbeRes
 }
 
 /** OpenSSL's words for certificates that do not hold (verify errors), and node's for handshakes that fail. */
-function isTlsCode(code: string): boolean {
+export function isTlsCode(code: string): boolean {
   return /^ERR_SSL_|^ERR_TLS_CERT_|CERT|SELF_SIGNED|UNABLE_TO_|CRL|INVALID_CA|INVALID_PURPOSE|HOSTNAME_MISMATCH/.test(
     code,
   );

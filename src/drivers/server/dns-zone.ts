@@ -42,7 +42,7 @@ export interface EmbeddedRecordSet {
 export interface EmbeddedZone {
   readonly name: string;
   readonly soa: EmbeddedSoa;
-  /** From the log index of the last change; taken modulo 2^32. */
+  /** Other than before when the zone's content is; taken modulo 2^32. */
   readonly serial: number;
   /** Names of the zone's name servers. */
   readonly ns: readonly string[];

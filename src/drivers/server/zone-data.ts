@@ -73,8 +73,8 @@ function embeddedZone(
 }
 
 /**
- * Grows with every change of what the zones say, and is the same at every witness: epochs only grow, and so
- * does the version.
+ * Grows with every switch, and is the same at every witness: epochs only grow, and so does the version. A
+ * document that drops a group takes its epochs out again; nobody transfers these zones, so nobody is misled.
  */
 function serialOf(state: State): number {
   const epochs = Object.values(state.groups).map((group) => group.routed?.epoch ?? 0);
