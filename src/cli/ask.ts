@@ -7,6 +7,7 @@
  */
 import type { AdminRequest, AdminResponse, Refusal } from "../core/model/admin.js";
 import type { AdminConnection } from "../drivers/server/admin-client.js";
+import { isRefusal } from "../drivers/server/admin-requests.js";
 import type { ClientOptions } from "./client-options.js";
 import { CliError, EXIT, exitOfRefusal, mayAskElsewhere } from "./exit-codes.js";
 
@@ -35,7 +36,7 @@ export async function ask<T extends object>(
     try {
       connection = await connectAdmin(address, Math.ceil(remainingMs / (options.address.length - at)));
       const answer = await work(connection, Math.max(1, endAt - Date.now()));
-      if (!isRefused(answer)) return { answer, address };
+      if (!isRefusal(answer)) return { answer, address };
       const error = refusedError(answer);
       if (!mayAskElsewhere(answer.code)) throw error;
       last = error;
@@ -71,8 +72,4 @@ export function refusedError(refusal: Refusal): CliError {
   return new CliError(exitOfRefusal(refusal.code), refusal.code, `${refusal.message}${hint}`, {
     leader: refusal.leader,
   });
-}
-
-function isRefused(answer: object): answer is Refusal {
-  return "kind" in answer && answer.kind === "refused";
 }

@@ -27,6 +27,11 @@ export type AdminRequest =
 /** Requests that change the replicated state or the leadership. */
 export type WriteRequest = Exclude<AdminRequest, { kind: "status" } | { kind: "explain" }>;
 
+/** Whether the request may have been decided when its answer is lost. */
+export function isWrite(request: AdminRequest): request is WriteRequest {
+  return request.kind !== "status" && request.kind !== "explain";
+}
+
 export type AdminResponse =
   | { readonly kind: "status"; readonly status: StatusReport }
   | { readonly kind: "explain"; readonly explanation: Explanation }

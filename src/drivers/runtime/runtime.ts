@@ -6,7 +6,7 @@
  * write's `release` leaves after that write is durable and never before; a failed write ends the process, and
  * nothing is sent after it.
  */
-import type { AdminRequest, AdminResponse } from "../../core/model/admin.js";
+import { type AdminRequest, type AdminResponse, isWrite } from "../../core/model/admin.js";
 import type { ProbeResult } from "../../core/model/observation.js";
 import type { AuditRecord, StepOutcome } from "../../core/model/state.js";
 import type { Effect, Input, PublishedEvent } from "../../core/witness/contract.js";
@@ -44,9 +44,10 @@ const STOPPED_IN_WRITE: AdminResponse = {
   leader: null,
 };
 
-/** Who waits for an answer; a write that gets none may have been decided. */
+/** Who waits for an answer. */
 interface Client {
-  readonly isWrite: boolean;
+  /** A write: it may have been decided although nobody heard so. */
+  readonly mayBeDecided: boolean;
   readonly resolve: (response: AdminResponse) => void;
 }
 
@@ -118,7 +119,7 @@ export class Runtime {
       };
       signal.addEventListener("abort", onAbort, { once: true });
       this.clients.set(id, {
-        isWrite: request.kind !== "status" && request.kind !== "explain",
+        mayBeDecided: isWrite(request),
         resolve: (response) => {
           signal.removeEventListener("abort", onAbort);
           resolve(response);
@@ -202,9 +203,9 @@ export class Runtime {
   private halt(code: number, reason: string, thrown: unknown): void {
     if (this.halted) return;
     this.halted = true;
-    for (const [id, { isWrite, resolve }] of this.clients) {
+    for (const [id, { mayBeDecided, resolve }] of this.clients) {
       this.clients.delete(id);
-      resolve(isWrite ? STOPPED_IN_WRITE : STOPPING);
+      resolve(mayBeDecided ? STOPPED_IN_WRITE : STOPPING);
     }
     this.world.halt(code, reason, thrown);
   }

@@ -14,7 +14,7 @@ import {
   status,
 } from "@grpc/grpc-js";
 import { assert } from "../../core/base/assert.js";
-import type { AdminRequest, AdminResponse, Refusal } from "../../core/model/admin.js";
+import { type AdminRequest, type AdminResponse, isWrite, type Refusal } from "../../core/model/admin.js";
 import type { AuditRecord } from "../../core/model/state.js";
 import type { PublishedEvent } from "../../core/witness/contract.js";
 import type { WireObject } from "./admin-codec.js";
@@ -210,7 +210,7 @@ function answerOf(backend: AdminBackend, request: AdminRequest, signal: AbortSig
 }
 
 function unanswered(request: AdminRequest): Refusal {
-  const read = request.kind === "status" || request.kind === "explain";
+  const read = !isWrite(request);
   return {
     kind: "refused",
     code: read ? "no_leader" : "unknown_outcome",

@@ -8,7 +8,7 @@
  */
 import { Client, connectivityState, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { assertNever } from "../../core/base/assert.js";
-import type { AdminRequest, AdminResponse, Refusal } from "../../core/model/admin.js";
+import { type AdminRequest, type AdminResponse, isWrite, type Refusal } from "../../core/model/admin.js";
 import type { WireObject } from "./admin-codec.js";
 import { type AdminMethodName, adminMethod } from "./admin-proto.js";
 import type { HistoryQuery, WatchQuery } from "./admin-requests.js";
@@ -137,12 +137,13 @@ function connection(client: Client, address: string): AdminConnection {
     close: () => client.close(),
 
     async request(request, timeoutMs) {
-      const { method, wire, write } = wireRequest(request);
+      const { method, wire } = wireRequest(request);
       const answer = await unary(method, wire, timeoutMs);
       if (!(answer instanceof Error)) return decodeAnswer(request, answer, address);
       const refusal = fromGrpcStatus(answer);
       if (refusal !== null) return refusal;
-      if (write && answer.code !== status.UNIMPLEMENTED) return lostWrite(answer, address, timeoutMs);
+      if (isWrite(request) && answer.code !== status.UNIMPLEMENTED)
+        return lostWrite(answer, address, timeoutMs);
       throw noWord(answer, address);
     },
 
@@ -183,21 +184,21 @@ function connection(client: Client, address: string): AdminConnection {
   };
 }
 
-function wireRequest(request: AdminRequest): { method: AdminMethodName; wire: WireObject; write: boolean } {
+function wireRequest(request: AdminRequest): { method: AdminMethodName; wire: WireObject } {
   const { kind, ...wire } = request;
   switch (kind) {
     case "status":
-      return { method: "Status", wire, write: false };
+      return { method: "Status", wire };
     case "explain":
-      return { method: "Explain", wire, write: false };
+      return { method: "Explain", wire };
     case "switchover":
-      return { method: "Switchover", wire, write: true };
+      return { method: "Switchover", wire };
     case "hold":
-      return { method: "Hold", wire, write: true };
+      return { method: "Hold", wire };
     case "resume":
-      return { method: "Resume", wire, write: true };
+      return { method: "Resume", wire };
     case "transfer":
-      return { method: "TransferLeader", wire, write: true };
+      return { method: "TransferLeader", wire };
     default:
       return assertNever(kind, "admin request");
   }
