@@ -107,6 +107,19 @@ describe("the verify step", { concurrency: true }, () => {
     for (const address of addresses) assert.ok(outcome.detail.includes(address), outcome.detail);
   });
 
+  test("many servers asked at once are no leak of listeners", async (context) => {
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error): void => void warnings.push(warning);
+    process.on("warning", onWarning);
+    context.after(() => process.off("warning", onWarning));
+    const address = await server(context, NEW);
+    const resolvers = Array.from({ length: 24 }, (_, i) => `127.0.0.${i + 2}:9`);
+    await verify(context, [address], { updated: true, resolvers, timeout: "1s" });
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    const leaks = warnings.filter(({ name }) => name === "MaxListenersExceededWarning");
+    assert.deepEqual(leaks, []);
+  });
+
   test("one that answers wrongly is never passed over", async (context) => {
     const outcome = await verify(context, [await server(context, NEW), await server(context, OLD)], {
       timeout: "4s",
