@@ -1,6 +1,6 @@
 /**
- * The command line as a whole: the program and its verbs, one file each. Apart from main.ts so that it can be looked at without
- * being run: a test compares what the documents say with what is registered here.
+ * The command line as a whole: the program and its verbs, one file each. Apart from main.ts so that it can be
+ * looked at without being run: a test compares what the documents say with what is registered here.
  */
 import { userInfo } from "node:os";
 import { Command } from "commander";

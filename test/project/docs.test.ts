@@ -1,6 +1,6 @@
 /**
- * What the documents name exists: links, scripts, verbs with their flags, paths, and the decision records without a gap.
- * Whoever is led astray by a document at 3 am does not come back to it.
+ * What the documents name exists: links, scripts, verbs with their flags, paths, and the decision records
+ * without a gap. Whoever is led astray by a document at 3 am does not come back to it.
  */
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
