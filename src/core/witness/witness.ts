@@ -15,6 +15,7 @@ import { Detector, judgeGroup } from "../health/health.js";
 import type { AdminRequest, AdminResponse, Refusal, WriteRequest } from "../model/admin.js";
 import type { Command } from "../model/command.js";
 import { type ClusterConfig, findGroup } from "../model/config.js";
+import type { View } from "../model/observation.js";
 import type { State } from "../model/state.js";
 import { planSteps } from "../plan/plan.js";
 import { judgeSwitchover } from "../policy/policy.js";
@@ -83,6 +84,8 @@ export class Witness {
     deadlineMonoMs: number;
   } | null = null;
   private stopping: { readonly deadlineMonoMs: number } | null = null;
+  /** Something changed that a leader's duties may follow from: time, state, a view, an outcome. Judging all groups costs. */
+  private conductDue = true;
   private anomaly: { readonly text: string; readonly saidAtMonoMs: number } | null = null;
   /**
    * On a disk that held nothing: how far the log was when a leader was first heard; nothing up to there is
@@ -180,6 +183,7 @@ export class Witness {
         this.detector.onProbed(input.target, input.probe, input.result, this.monoMs);
         return;
       case "actuated":
+        this.conductDue = true;
         return this.conductor.onActuated(input.key, input.outcome);
       case "request":
         return this.onRequest(input.id, input.request);
@@ -224,6 +228,7 @@ export class Witness {
     this.tickedAtMonoMs = monoMs;
     this.monoMs = monoMs;
     this.wallMs = wallMs;
+    this.conductDue = true;
     const { probes, stalled } = this.detector.tick(monoMs);
     for (const probe of probes) this.effects.push({ kind: "probe", ...probe });
     this.tickRaft(gapMs, stalled);
@@ -275,7 +280,7 @@ export class Witness {
         return;
       }
       case "view":
-        if (message.view.witness === from) this.views.onView(message.view, this.monoMs);
+        if (message.view.witness === from) this.takeView(message.view);
         return;
       case "forward":
         return this.onForward(from, message);
@@ -485,7 +490,9 @@ export class Witness {
       }
       if (progress.applied.length > 0) this.requests.answerReads(replica.state.appliedIndex);
       this.sendView();
-      if (this.isReady && this.confirming === null && this.stopping === null) {
+      if (progress.applied.length > 0) this.conductDue = true;
+      if (this.conductDue && this.isReady && this.confirming === null && this.stopping === null) {
+        this.conductDue = false;
         this.conductor.conduct(replica.state, this.views, this.moment);
       }
       if (!replica.node.hasReady()) return;
@@ -495,6 +502,7 @@ export class Witness {
   /** A quorum still follows; what this leader heard before it stood still is old all the same. */
   private onConfirmed(): void {
     this.confirming = null;
+    this.conductDue = true;
     this.conductor.begin(this.moment);
   }
 
@@ -591,6 +599,10 @@ export class Witness {
     this.publish({ kind: "warning", code: "config_differs", message });
   }
 
+  private takeView(view: View): void {
+    if (this.views.onView(view, this.monoMs)) this.conductDue = true;
+  }
+
   /** Sends the whole view to the leader: at once when it changed, and again at a steady pace. */
   private sendView(): void {
     const { leader } = this.role;
@@ -600,7 +612,7 @@ export class Witness {
     this.detector.takeChanged();
     this.viewSentAtMonoMs = this.monoMs;
     const view = this.detector.view();
-    if (leader === this.options.self) this.views.onView(view, this.monoMs);
+    if (leader === this.options.self) this.takeView(view);
     else this.send(leader, { kind: "view", view });
   }
 

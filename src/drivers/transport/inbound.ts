@@ -227,7 +227,7 @@ class InboundStream {
     this.staleSinceMs ??= this.lastFrameMs;
     const sinceMs = this.lastFrameMs - this.staleSinceMs;
     if (sinceMs > this.inbound.options.staleMs)
-      this.refuse("stale", `${Math.round(latenessMs)} ms late for ${sinceMs} ms`);
+      this.refuse("stale", `${Math.round(latenessMs)} ms late for ${Math.round(sinceMs)} ms`);
   }
 
   /** Why the message is not the sender's to send, or null. A transfer names the witness that shall lead, as in etcd. */
