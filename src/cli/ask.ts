@@ -8,8 +8,10 @@
 import type { AdminRequest, AdminResponse, Refusal } from "../core/model/admin.js";
 import type { AdminConnection } from "../drivers/server/admin-client.js";
 import { isRefusal } from "../drivers/server/admin-requests.js";
-import type { ClientOptions } from "./client-options.js";
+import { type ClientOptions, isDefault } from "./client-options.js";
 import { CliError, EXIT, exitOfRefusal, mayAskElsewhere } from "./exit-codes.js";
+
+const BY = "by --address or POINTSMAN_ADDRESS";
 
 /** What was answered, and by whom. */
 export interface Asked<T> {
@@ -43,7 +45,8 @@ export async function ask<T extends object>(
     } catch (error) {
       if (!(error instanceof AdminClientError)) throw error;
       // The word of a witness says more than the silence of another.
-      const failed = new CliError(EXIT.unreachable, error.code, error.message);
+      const hint = isDefault(options.address) ? ` (the default; name another ${BY})` : "";
+      const failed = new CliError(EXIT.unreachable, error.code, `${error.message}${hint}`);
       last = last !== null && last.code !== "admin_unreachable" ? last : failed;
       if (at + 1 < options.address.length) note(`${error.message}; trying the next one`);
     } finally {

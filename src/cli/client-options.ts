@@ -16,6 +16,11 @@ const DEFAULT_ADDRESS = "127.0.0.1:7401";
 /** Compared by identity: the value that stands for "none given". */
 const DEFAULT_ADDRESSES: readonly string[] = [DEFAULT_ADDRESS];
 
+/** True when nobody named an address. */
+export function isDefault(address: readonly string[]): boolean {
+  return address === DEFAULT_ADDRESSES;
+}
+
 /** Adds --address, --timeout and --json. */
 export function withClientOptions(command: Command): Command {
   return command

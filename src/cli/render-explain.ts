@@ -41,7 +41,9 @@ export function renderExplanation(
   ];
   if (group.plan !== null && nowMs !== null) {
     lines.push("", title(group.plan.status === "running" ? "The plan under way" : "The last plan"));
-    lines.push(...indent(renderPlan(group.plan, nowMs, paint, warnings.join("\n")), 2));
+    lines.push(
+      ...indent(renderPlan(group.plan, nowMs, paint, [...warnings, standing.message].join("\n")), 2),
+    );
   }
   lines.push("", title("What the witnesses see"));
   for (const site of report.sites) {

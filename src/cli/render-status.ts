@@ -60,7 +60,7 @@ function renderGroup(report: GroupReport, status: StatusReport, paint: Paint): s
   const why = `${standing.noteworthy ? "! " : ""}${standing.action}: ${standingWords(report)}`;
   lines.push(`  why   ${standing.noteworthy ? paint.yellow(why) : why} ${paint.dim(`[${standing.code}]`)}`);
   if (group.plan !== null) {
-    const [first, ...rest] = renderPlan(group.plan, nowMs, paint, warnings.join("\n"));
+    const [first, ...rest] = renderPlan(group.plan, nowMs, paint, [...warnings, why].join("\n"));
     lines.push(`  plan  ${first}`, ...indent(rest, 8));
   }
   lines.push(...indent(renderMatrix(report, status.witnesses, nowMs, paint), 2));
