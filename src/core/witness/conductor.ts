@@ -10,6 +10,7 @@ import { judgeGroup } from "../health/health.js";
 import { configureRefusal } from "../model/apply-config.js";
 import type { Command } from "../model/command.js";
 import { allTargets, type ClusterConfig, type GroupConfig, type TargetKey } from "../model/config.js";
+import type { SiteVerdict } from "../model/observation.js";
 import type { Plan, State, StepKey, StepOutcome } from "../model/state.js";
 import { judgeOutcome, nextAction, planSteps } from "../plan/plan.js";
 import { decide, type PolicyInput } from "../policy/policy.js";
@@ -49,6 +50,11 @@ export class Conductor {
   private readonly outcomes = new Map<string, StepOutcome>();
   private readonly running = new Map<string, StepKey>();
   private known: { readonly config: ClusterConfig; readonly targets: ReadonlySet<TargetKey> } | null = null;
+  private judged: {
+    readonly config: ClusterConfig;
+    readonly witnesses: State["witnesses"];
+    readonly verdicts: Map<string, readonly SiteVerdict[]>;
+  } | null = null;
   /** Why the own document was refused, as last said. */
   private refusal: string | null = null;
 
@@ -121,11 +127,24 @@ export class Conductor {
     for (const group of config.groups) {
       const current = state.groups[group.id];
       if (current === undefined || this.podium.busy(`group ${group.id}`)) continue;
-      const verdicts = judgeGroup(config, group, witnesses);
+      const verdicts = this.verdictsOf(config, group, witnesses);
       const input = { config, group, state: current, verdicts, nowMs: at.nowMs };
       if (current.plan?.status === "running") this.drive(input, current.plan, at.monoMs - since.monoMs);
       else this.decide(input, isComplete);
     }
+  }
+
+  /** What `judgeGroup` says; judged anew only when a record or the document changed, as most of what happens leaves both. */
+  private verdictsOf(
+    config: ClusterConfig,
+    group: GroupConfig,
+    witnesses: State["witnesses"],
+  ): readonly SiteVerdict[] {
+    if (this.judged?.config !== config || !sameRecords(this.judged.witnesses, witnesses))
+      this.judged = { config, witnesses, verdicts: new Map() };
+    const known = this.judged.verdicts.get(group.id) ?? judgeGroup(config, group, witnesses);
+    this.judged.verdicts.set(group.id, known);
+    return known;
   }
 
   /** A newer document than the replicated one is replicated; the same version with other words is not touched. */
@@ -235,6 +254,12 @@ export class Conductor {
     const outcome = this.mine.get(key.group) === keyText(key) ? this.outcomes.get(key.group) : undefined;
     return outcome === undefined ? null : { key, outcome };
   }
+}
+
+/** True when both hold the very same records; they are replaced, never changed. */
+function sameRecords(a: State["witnesses"], b: State["witnesses"]): boolean {
+  const ids = Object.keys(a);
+  return ids.length === Object.keys(b).length && ids.every((id) => a[id] === b[id]);
 }
 
 /** The epoch after `last`. */
