@@ -64,8 +64,8 @@ export function writeDocument(parts: DocumentParts): string {
     ),
     sites: [...SITES],
     // A little calmer than the profile: on two cores that run other tests, too, processes stand still
-    // for half a second.
-    timings: { profile: "fast", electionMin: "600ms", electionMax: "1200ms", viewTimeout: "3s" },
+    // for half a second and more.
+    timings: { profile: "fast", electionMin: "1s", electionMax: "2s", viewTimeout: "5s" },
     probes: { interval: "200ms", timeout: "500ms" },
     ...(witnesses.some(({ dns }) => dns !== null) ? { dns: { zones: { [ZONE]: embedded } } } : {}),
     groups: Object.fromEntries(

@@ -76,6 +76,7 @@ class Soak {
   private readonly kills = { one: 0, two: 0, all: 0 };
   private readonly startedAtMs = performance.now();
   private deedCount = 0;
+  private onWord: () => void = () => undefined;
   private lastIndex = 0;
 
   constructor(cluster: Cluster, options: SoakOptions) {
@@ -118,6 +119,8 @@ class Soak {
     const clients = Array.from({ length: CLIENTS }, () => this.work(stop.signal));
     await sleep(300 + nextBelow(this.random, 1500));
     const victims = this.victims();
+    // Half of the time right after the witnesses gave their word: there a word given too early shows.
+    if (nextBelow(this.random, 2) === 0) await this.nextWord(3000);
     for (const id of victims) this.cluster.signal(id, "SIGKILL");
     await Promise.all(victims.map((id) => this.cluster.kill(id)));
     // With a majority left the clients go on for a while, through a new leader.
@@ -125,6 +128,17 @@ class Soak {
     stop.abort();
     await Promise.all(clients);
     await Promise.all(victims.map((id) => this.cluster.startWitness(id)));
+  }
+
+  /** Waits for the next acknowledgement, at most so long. */
+  private nextWord(timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, timeoutMs);
+      this.onWord = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   private victims(): string[] {
@@ -143,6 +157,7 @@ class Soak {
       const text = `[soak ${++this.deedCount}]`;
       const request = this.request(group, text);
       const answer = await this.ask(via, request);
+      if (answer !== "not asked" && answer?.kind === "accepted") this.onWord();
       if (answer !== "not asked")
         this.ledger.add({ text, via, asked: `${request.kind} of ${group} ${text}`, answer });
       await sleep(nextBelow(this.random, 60));
