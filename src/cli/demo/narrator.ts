@@ -54,7 +54,7 @@ export class Narrator {
     const [first, ...more] = this.waiting;
     this.waiting = [];
     if (first === undefined) return;
-    this.tell(first, more.length === 0 ? "" : `; and ${more.length} more like it`);
+    this.tell(first, more.length === 0 ? "" : ` and ${more.length} more`);
   }
 
   /** Tells what still waits, and nothing more by itself. */

@@ -43,7 +43,7 @@ export function note(state: State, command: Of<"note">): Change {
   const group = own(state.groups, command.group);
   if (group === undefined) return refused(`no group ${command.group} is configured`);
   if (group.notedCode === command.code) return refused(`${command.code ?? "nothing"} is noted already`);
-  const over = command.code === null ? `over: ${group.notedCode}; ` : "";
+  const over = command.code === null ? `no longer ${group.notedCode}; ` : "";
   return withGroup(
     state,
     { ...group, notedCode: command.code },

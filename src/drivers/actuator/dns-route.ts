@@ -125,7 +125,7 @@ function story(order: Switch, before: readonly NameState[], server: Endpoint): s
 }
 
 function pointing({ names, mark }: Switch): string {
-  return `${names.length} name(s) point at ${mark.site} in epoch ${mark.epoch}`;
+  return `${names.length === 1 ? "1 name points" : `${names.length} names point`} at ${mark.site} in epoch ${mark.epoch}`;
 }
 
 /** What the judgement means as an outcome, or null when there is something to change. */

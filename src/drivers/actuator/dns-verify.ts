@@ -248,7 +248,7 @@ function showReport(report: DnsVerifyReport): string {
 function conclude(reports: readonly DnsVerifyReport[], tookMs: number, isAborted: boolean): DnsVerifyOutcome {
   const detail = reports.map(showReport).join("\n");
   const open = reports.filter((report) => report.agreedAfterMs === null);
-  const count = `${reports.length} server(s)`;
+  const count = `${reports.length} ${reports.length === 1 ? "server" : "servers"}`;
   if (open.length === 0) {
     const message = `all ${count} agree after ${Math.round(tookMs)} ms`;
     return { kind: "done", code: "ok", message, retriable: false, detail, reports };
@@ -268,7 +268,7 @@ function conclude(reports: readonly DnsVerifyReport[], tookMs: number, isAborted
   if (isCacheOnly) {
     return failed(
       "dns_resolver_cached",
-      `all authoritative servers agree, but ${open.length} resolver(s) still give an older answer from their cache: ${who}; ` +
+      `all authoritative servers agree, but of the resolvers ${open.length} still have an older answer in their cache: ${who}; ` +
         `nothing is broken, it ends by itself within ${Math.max(...waits)} s; a lower TTL makes that shorter next time`,
     );
   }

@@ -103,7 +103,7 @@ async function verifyZone(
   if (outcome.kind === "done" || isStrict || signal.aborted || !agreesButSilent(reports)) return plain;
   const agreed = reports.filter((report) => report.agreedAfterMs !== null).length;
   const silent = reports.filter((report) => report.agreedAfterMs === null).map((report) => report.server);
-  const message = `${agreed} of ${reports.length} server(s) agree; no answer from ${silent.join(", ")}, passed over`;
+  const message = `${agreed} of ${reports.length} servers agree; no answer from ${silent.join(", ")}, passed over`;
   return done(message, outcome.detail);
 }
 

@@ -561,7 +561,7 @@ test("a standing reason is noted once, and its end too", () => {
   refuses(log, note(null), /noted already/);
   log.must(note("all_down"));
   refuses(log, note("all_down"), /noted already/);
-  assert.match(log.must(note(null)).records[0]?.message ?? "", /over: all_down/);
+  assert.match(log.must(note(null)).records[0]?.message ?? "", /no longer all_down/);
 });
 
 test("the history keeps the newest records and no more than its limit", () => {
