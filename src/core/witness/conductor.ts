@@ -134,7 +134,7 @@ export class Conductor {
     }
   }
 
-  /** What `judgeGroup` says; judged anew only when a record or the document changed, as most of what happens leaves both. */
+  /** What `judgeGroup` says; judged anew only when a record or the document changed: most inputs leave both. */
   private verdictsOf(
     config: ClusterConfig,
     group: GroupConfig,

@@ -84,7 +84,7 @@ export class Witness {
     deadlineMonoMs: number;
   } | null = null;
   private stopping: { readonly deadlineMonoMs: number } | null = null;
-  /** Something changed that a leader's duties may follow from: time, state, a view, an outcome. Judging all groups costs. */
+  /** Something changed that a leader may have to act on: time, state, a view, an outcome. Judging all groups costs. */
   private conductDue = true;
   private anomaly: { readonly text: string; readonly saidAtMonoMs: number } | null = null;
   /**
