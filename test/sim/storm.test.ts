@@ -31,7 +31,7 @@ test("whatever fails and whatever clients ask at once: no write is lost, doubled
     }
   }
   // The storm is worth nothing where nothing happens in it.
-  for (const key of ["accepted", "unknown_outcome", "not_leader"])
+  for (const key of ["accepted", "unknown_outcome", "no_leader"])
     assert.ok((tally[key] ?? 0) > 0, `no write ended as ${key}: ${JSON.stringify(tally)}`);
   assert.ok(orders > 3 * SEEDS, `${orders} orders in ${SEEDS} runs`);
 });

@@ -213,6 +213,28 @@ test("a leader whose newer document is refused says so and does not fill the log
   );
 });
 
+test("what a witness sees reaches a leader that it cannot reach, through one that both can", () => {
+  const w = begun(world(14));
+  w.request(leader(w), { kind: "transfer", to: w.process("w-a").id }, () => undefined);
+  assert.ok(w.runUntil(() => w.process("w-a").witness?.leaderContactAgeMs(1e15) === 0, 5000));
+  // The line between the sites is cut; the tie-breaker reaches both, and the leader stands at the primary's site.
+  for (const [from, to] of [
+    ["w-a", "w-b"],
+    ["w-b", "w-a"],
+    ["w-a", "site b"],
+    ["w-b", "site a"],
+  ]) {
+    w.cut(from ?? "", to ?? "");
+  }
+  w.run(10_000);
+  assert.ok(settled(w, "a"), "nothing moves by the cut alone");
+  w.outside.set("shop/a/api", "refused");
+  assert.ok(
+    w.runUntil(() => w.outside.name("shop")?.site === "b", 10_000),
+    "the failover happens",
+  );
+});
+
 test("a write brought to a follower is decided once, although the leader's answer is lost again and again", () => {
   const w = begun(world(9, { loss: 0.3 }));
   const follower = w.processes.find((process) => process !== leader(w));

@@ -45,6 +45,8 @@ interface Role {
   readonly leader: WitnessId | null;
 }
 
+/** With more witnesses than this a view goes to the leader alone: everybody's relay would be too many messages. */
+const RELAY_MAX = 7;
 /** Rounds of drain and conduct in one step; more would mean that a duty does not end. */
 const ROUNDS_MAX = 100;
 /** An anomaly that goes on is told again so often. */
@@ -280,8 +282,7 @@ export class Witness {
         return;
       }
       case "view":
-        if (message.view.witness === from) this.takeView(message.view);
-        return;
+        return this.onView(from, message.view);
       case "forward":
         return this.onForward(from, message);
       case "forwarded":
@@ -603,17 +604,36 @@ export class Witness {
     if (this.views.onView(view, this.monoMs)) this.conductDue = true;
   }
 
-  /** Sends the whole view to the leader: at once when it changed, and again at a steady pace. */
-  private sendView(): void {
+  /**
+   * A view from its owner, or passed on. What came from its owner is passed on to the leader, once: the owner may reach this
+   * witness and not the leader, and a fault that a majority sees must not wait for that line (S4).
+   */
+  private onView(from: WitnessId, view: View): void {
+    const { self } = this.options;
+    if (view.witness === self || this.raft.nodeOf(view.witness) === null) return;
+    this.takeView(view);
     const { leader } = this.role;
-    if (leader === null) return;
+    if (view.witness === from && leader !== null && leader !== self && leader !== from) {
+      this.send(leader, { kind: "view", view });
+    }
+  }
+
+  /** Sends the whole view: at once when it changed, and again at a steady pace. */
+  private sendView(): void {
+    const { self, config } = this.options;
+    const { leader } = this.role;
     const due = this.monoMs - this.viewSentAtMonoMs >= this.options.config.timings.viewIntervalMs;
     if (!due && !this.detector.changed) return;
     this.detector.takeChanged();
     this.viewSentAtMonoMs = this.monoMs;
     const view = this.detector.view();
-    if (leader === this.options.self) this.takeView(view);
-    else this.send(leader, { kind: "view", view });
+    if (leader === self) return this.takeView(view);
+    // Everybody passes it on to whom they take for the leader. In a large cluster only when it is not known here.
+    const to =
+      leader !== null && config.witnesses.length > RELAY_MAX
+        ? [leader]
+        : config.witnesses.map(({ id }) => id);
+    for (const id of to) if (id !== self) this.send(id, { kind: "view", view });
   }
 
   private send(to: WitnessId, message: PeerMessage): void {

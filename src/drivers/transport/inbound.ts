@@ -230,10 +230,13 @@ class InboundStream {
       this.refuse("stale", `${Math.round(latenessMs)} ms late for ${Math.round(sinceMs)} ms`);
   }
 
-  /** Why the message is not the sender's to send, or null. A transfer names the witness that shall lead, as in etcd. */
+  /**
+   * Why the message is not the sender's to send, or null. A transfer names the witness that shall lead, as in etcd; views of
+   * other peers are passed on.
+   */
   private speaksForAnother(sender: Sender, message: PeerMessage): string | null {
     const { self } = this.inbound.options;
-    if (message.kind === "view" && message.view.witness !== sender.id) {
+    if (message.kind === "view" && !this.inbound.senders.has(message.view.witness)) {
       return `${quoted(sender.id)} sent a view of ${quoted(message.view.witness)}`;
     }
     if (message.kind !== "raft") return null;
