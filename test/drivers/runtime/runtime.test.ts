@@ -32,8 +32,10 @@ function stage(): Stage {
       log.push(`persist ${effect.write}`);
       return new Promise((resolve, reject) => writes.push({ resolve, reject }));
     },
-    send: ({ to, message }: Extract<Effect, { kind: "send" }>) =>
-      void log.push(`send ${to} ${message.kind === "raft" ? message.message.type : message.kind}`),
+    send: ({ to, message }: Extract<Effect, { kind: "send" }>) => {
+      // Views go out all the time; these tests are about what has to wait for the disk.
+      if (message.kind === "raft") log.push(`send ${to} ${message.message.type}`);
+    },
     probe: () => new Promise(() => undefined),
     actuate: () => new Promise(() => undefined),
     cancel: () => undefined,
