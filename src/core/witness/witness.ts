@@ -605,8 +605,8 @@ export class Witness {
   }
 
   /**
-   * A view from its owner, or passed on. What came from its owner is passed on to the leader, once: the owner may reach this
-   * witness and not the leader, and a fault that a majority sees must not wait for that line (S4).
+   * A view from its owner, or passed on. What came from its owner is passed on to the leader, once: the owner may
+   * reach this witness and not the leader, and a fault that a majority sees must not wait for that line.
    */
   private onView(from: WitnessId, view: View): void {
     const { self } = this.options;

@@ -231,8 +231,8 @@ class InboundStream {
   }
 
   /**
-   * Why the message is not the sender's to send, or null. A transfer names the witness that shall lead, as in etcd; views of
-   * other peers are passed on.
+   * Why the message is not the sender's to send, or null. A transfer names the witness that shall lead, as in etcd;
+   * views of other peers are passed on.
    */
   private speaksForAnother(sender: Sender, message: PeerMessage): string | null {
     const { self } = this.inbound.options;
