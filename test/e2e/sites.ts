@@ -43,6 +43,8 @@ export interface Additions {
   readonly group?: Section;
   /** Further parts of the route. */
   readonly route?: Section;
+  /** Parts at the top of the document that replace the tests' own, such as `timings`. */
+  readonly extra?: Section;
 }
 
 export interface ScenarioOptions {
@@ -82,7 +84,7 @@ export async function withSites(
     writeFileSync(key, nameServer.key.secret.toString("base64"), { mode: 0o600 });
     const nameServerHost = lab.managementAddress(PLACE.nameServer);
     const stage: Stage = { lab, nameServer, directory, nameServerHost };
-    const { group = {}, route = {} } = (await options.prepare?.(stage)) ?? {};
+    const { group = {}, route = {}, extra = {} } = (await options.prepare?.(stage)) ?? {};
     cluster = await Cluster.start({
       machines: {
         "w-a": siteMachine(lab, PLACE.a),
@@ -106,6 +108,7 @@ export async function withSites(
           ...group,
         },
       },
+      extra,
     });
     await body(makeScene({ ...stage, cluster }));
   } catch (error) {
