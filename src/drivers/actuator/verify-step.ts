@@ -81,16 +81,19 @@ async function verifyZone(
 ): Promise<StepOutcome> {
   const enough = new AbortController();
   const latest = new Map<string, DnsVerifyReport>();
+  // Who has once answered wrongly is alive, and stays so: one lost answer later does not make it silent.
+  const wrong = new Set<string>();
   let patience: NodeJS.Timeout | null = null;
   let isPatienceOver = false;
   const consider = (): void => {
-    if (isPatienceOver && agreesButSilent([...latest.values()])) enough.abort();
+    if (isPatienceOver && agreesButSilent([...latest.values()], wrong)) enough.abort();
   };
   const until = AbortSignal.any([signal, enough.signal]);
   // Every question under way listens; that is no leak, whatever Node would say on stderr.
   setMaxListeners(0, until);
   const outcome = await verifyDns(request, until, (report) => {
-    latest.set(`${report.role} ${report.server}`, report);
+    latest.set(nameOf(report), report);
+    if (report.agreedAfterMs === null && !report.isSilent) wrong.add(nameOf(report));
     if (isStrict) return;
     patience ??= setTimeout(() => {
       isPatienceOver = true;
@@ -100,21 +103,27 @@ async function verifyZone(
   });
   if (patience !== null) clearTimeout(patience);
   const { reports, ...plain } = outcome;
-  if (outcome.kind === "done" || isStrict || signal.aborted || !agreesButSilent(reports)) return plain;
+  if (outcome.kind === "done" || isStrict || signal.aborted || !agreesButSilent(reports, wrong)) return plain;
   const agreed = reports.filter((report) => report.agreedAfterMs !== null).length;
   const silent = reports.filter((report) => report.agreedAfterMs === null).map((report) => report.server);
   const message = `${agreed} of ${reports.length} servers agree; no answer from ${silent.join(", ")}, passed over`;
   return done(message, outcome.detail);
 }
 
-/** Someone of each role agrees, and whoever does not gives no answer at all. */
-function agreesButSilent(reports: readonly DnsVerifyReport[]): boolean {
+function nameOf(report: DnsVerifyReport): string {
+  return `${report.role} ${report.server}`;
+}
+
+/** Someone of each role agrees, and whoever does not never gave an answer at all. */
+function agreesButSilent(reports: readonly DnsVerifyReport[], wrong: ReadonlySet<string>): boolean {
   const isHeard = (role: DnsVerifyReport["role"]): boolean =>
     reports.some((report) => report.role === role && report.agreedAfterMs !== null);
   const hasResolvers = reports.some((report) => report.role === "resolver");
   return (
     isHeard("authoritative") &&
     (!hasResolvers || isHeard("resolver")) &&
-    reports.every((report) => report.agreedAfterMs !== null || report.isSilent)
+    reports.every(
+      (report) => report.agreedAfterMs !== null || (report.isSilent && !wrong.has(nameOf(report))),
+    )
   );
 }

@@ -285,7 +285,9 @@ export function routeContract(kind: NameServerKind): void {
 
     test("a wildcard that answers for a missing name is told, not fought", async () => {
       const outcome = await route(order("x.wild", 1, "a"));
-      assert.deepEqual([outcome.kind, outcome.code], ["failed", "dns_contended"]);
+      // On a machine that is late the update was sent twice: then "failed" would claim more than is known.
+      assert.notEqual(outcome.kind, "done");
+      assert.equal(outcome.code, "dns_contended");
       assert.match(outcome.message, /wildcard/);
     });
 
