@@ -131,7 +131,8 @@ function summary({ times, parts }: { times: readonly number[]; parts: readonly P
   };
 }
 
-// The profile as it is, not the tests' calmer one: heartbeats every 50 ms, elections 300 to 600 ms, probes every 100 ms.
+// The profile as it is, not the tests' calmer one: heartbeats every 50 ms, elections 300 to 600 ms, probes every
+// 100 ms.
 const extra = { timings: { profile: "fast" }, probes: { interval: "100ms", timeout: "250ms" } };
 await withSites({ nameServer: "bind", prepare: async () => ({ extra }) }, async (scene) => {
   const { cluster, lab } = scene;
