@@ -127,6 +127,16 @@ describe("the verify step", { concurrency: true }, () => {
     assert.deepEqual([outcome.kind, outcome.code], ["failed", "dns_not_converged"], outcome.message);
   });
 
+  test("one that answered wrongly and then fell silent is not passed over either", async (context) => {
+    const dns = await startDnsServer({ host: "127.0.0.1", port: 0, lookup: () => OLD });
+    const gone = setTimeout(() => void dns.close(), 1000);
+    context.after(() => clearTimeout(gone));
+    const outcome = await verify(context, [await server(context, NEW), `127.0.0.1:${dns.port}`], {
+      timeout: "6s",
+    });
+    assert.deepEqual([outcome.kind, outcome.code], ["failed", "dns_not_converged"], outcome.message);
+  });
+
   test("after a failover a silent one is passed over after a while, and named", async (context) => {
     const dead = await silence(context);
     const outcome = await verify(context, [await server(context, NEW), dead], { timeout: "60s" });
