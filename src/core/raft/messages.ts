@@ -43,6 +43,7 @@ export function message(
     rejectHint: ZERO_INDEX,
     context: NO_BYTES,
     responses: NO_MESSAGES,
+    snapshot: null,
     recovering: false,
     ...fields,
   };

@@ -26,6 +26,7 @@ import { LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD } from "./types.js";
 
 export type { RaftConfig, RaftStorageState } from "./config.js";
 export type {
+  ConfState,
   Entry,
   EntryType,
   HardState,
@@ -36,6 +37,7 @@ export type {
   ReadState,
   Ready,
   Recovering,
+  Snapshot,
   SoftState,
   StateType,
   Status,

@@ -42,6 +42,30 @@ export interface SoftState {
 
 export type StateType = "StateFollower" | "StatePreCandidate" | "StateCandidate" | "StateLeader";
 
+/**
+ * The configuration of the cluster, as a snapshot carries it (etcd's raftpb.ConfState). While a change is under
+ * way `votersOutgoing` is the half that is being left; `learnersNext` are its voters that become learners when
+ * it is; `autoLeave` says that the leader leaves by itself. Invariant: each list sorted by id.
+ */
+export interface ConfState {
+  readonly voters: readonly NodeId[];
+  readonly learners: readonly NodeId[];
+  readonly votersOutgoing: readonly NodeId[];
+  readonly learnersNext: readonly NodeId[];
+  readonly autoLeave: boolean;
+}
+
+/** What stands for the log up to and including `index`. */
+export interface Snapshot {
+  readonly index: LogIndex;
+  /** Term of the entry at `index`. */
+  readonly term: Term;
+  /** The configuration in force after `index` was applied. */
+  readonly confState: ConfState;
+  /** The state machine after `index`: Raft carries it and never looks inside. Never mutated. */
+  readonly data: unknown;
+}
+
 /** Kinds of message between members, and between a member and its own storage. */
 export type MessageType =
   | "MsgApp"
@@ -94,6 +118,8 @@ export interface Message {
   readonly context: Uint8Array;
   /** MsgStorageAppend and MsgStorageApply: to be delivered when the work is done, never earlier. */
   readonly responses: readonly Message[];
+  /** MsgSnap, and the MsgStorageAppend that installs it; null elsewhere. */
+  readonly snapshot: Snapshot | null;
   /**
    * MsgAppResp, MsgHeartbeatResp: the sender lost durable log and rebuilds it (recovery.ts). The
    * leader believes the rejection even below the match index that it remembers.

@@ -4,12 +4,38 @@
  * The runtime hands in one input at a time and performs the effects in order. Nothing else passes the wall. What must
  * wait for durability stands in the `release` of its `persist`, so that a driver cannot send it early by mistake.
  */
-import type { LogIndex, SiteId, Term, WitnessId } from "../base/ids.js";
+import type { LogIndex, NodeId, SiteId, Term, WitnessId } from "../base/ids.js";
 import type { AdminRequest, AdminResponse, WriteRequest } from "../model/admin.js";
 import type { GroupConfig, ProbeSpec, TargetKey } from "../model/config.js";
 import type { ProbeResult, View } from "../model/observation.js";
-import type { AuditRecord, Plan, StepKey, StepOutcome } from "../model/state.js";
-import type { Entry, HardState, Message } from "../raft/types.js";
+import type { AuditRecord, Plan, State, StepKey, StepOutcome } from "../model/state.js";
+import type { Entry, HardState, Message, Snapshot } from "../raft/types.js";
+
+/** The replicated state after `index`, which stands for the log up to there. */
+export interface StateSnapshot extends Snapshot {
+  readonly data: State;
+}
+
+/**
+ * Who this witness is to Raft. Decided once in the life of a disk, and durable before anything else is: what
+ * the log means depends on it.
+ */
+export interface Adopted {
+  /** Never used again for another disk. */
+  readonly node: NodeId;
+  /**
+   * The voters before the first entry, in order: node ids 1, 2, … Empty for one that joined later and learns
+   * the configuration from the log.
+   */
+  readonly bootstrap: readonly WitnessId[];
+}
+
+/** Where another witness is reached. */
+export interface PeerAddress {
+  readonly witness: WitnessId;
+  /** host:port, each a path of its own. */
+  readonly addresses: readonly string[];
+}
 
 /** What one witness sends to another, one way; none of it waits for an answer on the wire. */
 export type PeerMessage =

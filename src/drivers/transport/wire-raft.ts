@@ -98,6 +98,7 @@ export function readRaft(fields: Fields): Message {
     rejectHint: logIndex(readCount(fields, "rejectHint")),
     context: readBytes(fields, "context", CONTEXT_LIMIT),
     responses: [],
+    snapshot: null,
     recovering: readFlag(fields, "recovering"),
   };
   checkEntries(message);

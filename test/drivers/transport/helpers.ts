@@ -45,6 +45,7 @@ export function raftMessage(
     rejectHint: logIndex(0),
     context: new Uint8Array(0),
     responses: [],
+    snapshot: null,
     recovering: false,
     ...more,
   };
