@@ -19,6 +19,9 @@ export type CampaignKind = "pre-election" | "election" | "transfer";
  */
 export function hup(r: Member, kind: CampaignKind): void {
   if (r.state === "StateLeader" || !r.promotable) return;
+  // What is committed and not applied may have changed who votes: by the old configuration this member could win
+  // against a leader of the new one (etcd #7625).
+  if (r.log.hasUnappliedConfChange) return;
   campaign(r, kind);
 }
 

@@ -12,7 +12,8 @@
 import { assert } from "../base/assert.js";
 import { type LogIndex, logIndex, NO_NODE, type NodeId, type Term } from "../base/ids.js";
 import { nextBelow, type RandomState, randomState } from "../base/random.js";
-import { baseOf, type RaftConfig, type Settings, settingsOf } from "./config.js";
+import { isConfChange } from "./conf-change.js";
+import { baseOf, configurationAtStart, type RaftConfig, type Settings, settingsOf } from "./config.js";
 import { RaftLog } from "./log.js";
 import { message, payloadsSize, ZERO_INDEX } from "./messages.js";
 import { ReadOnly } from "./read-only.js";
@@ -25,6 +26,7 @@ import type {
   MessageType,
   ReadState,
   Recovering,
+  Snapshot,
   SoftState,
   StateType,
 } from "./types.js";
@@ -49,6 +51,14 @@ export class Member {
   heartbeatElapsed = 0;
   /** Unit: ticks. */
   randomizedElectionTimeout = 0;
+  /**
+   * No change of the configuration past this index is in the log, as far as this leader knows; while it is not
+   * applied no other is let in (dissertation, section 4.1). A new leader takes its last index: what is in its log it
+   * has not looked at.
+   */
+  pendingConfIndex: LogIndex = ZERO_INDEX;
+  /** What a peer that needs more than the log holds can be sent: the state machine as last applied. */
+  snapshot: Snapshot | null = null;
   /** Whom the leader is handing over to. */
   leadTransferee: NodeId = NO_NODE;
   /** Unit: bytes proposed in this leadership and not yet applied. */
@@ -84,10 +94,10 @@ export class Member {
       maxApplyingBytes: settings.maxCommittedSizePerReady,
     });
     this.tracker = new Tracker({
-      voters: settings.voters,
-      learners: settings.learners,
       maxInflight: settings.maxInflightMsgs,
+      maxInflightBytes: settings.maxInflightBytes,
     });
+    this.tracker.switchTo(configurationAtStart(config), this.log.lastIndex);
     this.#random = randomState(settings.seed, `raft-election-${this.id}`);
     this.term = hardState.term;
     this.vote = hardState.vote;
@@ -106,7 +116,9 @@ export class Member {
       (entries.at(-1)?.term ?? 0) <= this.term,
       () => `restored term ${this.term} is before that of the last entry, ${entries.at(-1)?.term}`,
     );
-    this.log.commitTo(this.recovering === null ? hardState.commit : applied);
+    // A snapshot may have become durable before the commit index that it rests on.
+    const commit = this.recovering === null ? Math.max(hardState.commit, applied) : applied;
+    this.log.commitTo(logIndex(commit));
     if (applied > this.log.applied) this.log.appliedTo(applied, 0);
     this.#checked = {
       term: this.term,
@@ -161,6 +173,7 @@ export class Member {
   becomeLeader(): void {
     assert(this.state === "StateCandidate", () => `${this.state} cannot become leader`);
     this.#reset(this.term);
+    this.pendingConfIndex = this.log.lastIndex;
     this.lead = this.id;
     this.state = "StateLeader";
     const own = this.tracker.progress(this.id);
@@ -169,9 +182,12 @@ export class Member {
     own.recentActive = true;
   }
 
-  /** True when this member may stand for election. */
+  /**
+   * True when this member may stand for election: it votes, has lost nothing, and its state is not about to be
+   * replaced by a snapshot.
+   */
   get promotable(): boolean {
-    return this.tracker.isVoter(this.id) && this.recovering === null;
+    return this.tracker.isVoter(this.id) && this.recovering === null && this.log.pendingSnapshot === null;
   }
 
   #reset(term: Term): void {
@@ -186,6 +202,7 @@ export class Member {
     const { electionTick } = this.settings;
     this.randomizedElectionTimeout = electionTick + nextBelow(this.#random, electionTick);
     this.leadTransferee = NO_NODE;
+    this.pendingConfIndex = ZERO_INDEX;
     this.uncommittedBytes = 0;
     this.tracker.resetVotes();
     this.tracker.resetProgress(this.id, this.log.lastIndex);
@@ -240,6 +257,8 @@ export class Member {
     // leader's first entry must not fail.
     if (this.uncommittedBytes > 0 && bytes > 0 && this.uncommittedBytes + bytes > limit) return false;
     this.uncommittedBytes += bytes;
+    const change = entries.findLast(({ type }) => isConfChange(type));
+    if (change !== undefined) this.pendingConfIndex = change.index;
     this.log.append(entries);
     this.sendAppResp({ to: this.id, index: this.log.lastIndex });
     return true;

@@ -5,6 +5,7 @@
 import { NO_NODE } from "../base/ids.js";
 import { hup } from "./election.js";
 import type { Member } from "./member.js";
+import { leaveJointIfDue } from "./membership.js";
 import { broadcastHeartbeat } from "./replication.js";
 
 /** One tick. */
@@ -28,6 +29,8 @@ function tickLeader(r: Member): void {
     if (r.settings.checkQuorum) checkQuorum(r);
     // A transfer that did not succeed within an election timeout is given up, and proposals are taken again.
     r.leadTransferee = NO_NODE;
+    // What a transfer or a full log kept from being proposed when it was due.
+    leaveJointIfDue(r);
   }
   if (r.state !== "StateLeader" || r.heartbeatElapsed < r.settings.heartbeatTick) return;
   r.heartbeatElapsed = 0;
