@@ -25,8 +25,8 @@ export function propose(world: World, d: Directive): void {
 }
 
 /**
- * `propose-conf-change n [v1=true] [transition=auto|implicit|explicit]`, then a line of changes: `v1 l2 r3 u4` makes 1 a
- * voter, 2 a learner, removes 3 and updates 4. No changes: out of the joint configuration.
+ * `propose-conf-change n [v1=true] [transition=auto|implicit|explicit]`, then a line of changes: `v1 l2 r3 u4` makes 1
+ * a voter, 2 a learner, removes 3 and updates 4. No changes: out of the joint configuration.
  */
 export function proposeConfChange(world: World, d: Directive): void {
   const id = nodeId(firstNode(d));

@@ -53,7 +53,7 @@ export function isConfChange(type: EntryType): boolean {
 }
 
 /** True for the change that leaves a joint configuration. */
-export function leavesJoint(cc: ConfChange): boolean {
+function leavesJoint(cc: ConfChange): boolean {
   return cc.changes.length === 0 && cc.transition === "ConfChangeTransitionAuto";
 }
 

@@ -58,8 +58,13 @@ export interface RaftConfig {
   readonly maxCommittedSizePerReady: number;
   /** Unit: bytes of proposals not yet applied; beyond, proposals are refused. */
   readonly maxUncommittedSize: number;
-  /** `safe` (default) asks a quorum for each read; `lease-based` trusts check-quorum and the clocks. */
+  /**
+   * `safe` (default) asks a quorum for each read; `lease-based` answers at once while a lease holds, trusting
+   * check-quorum and that clock rates differ by no more than `maxClockDrift` (lease.ts).
+   */
   readonly readOnlyOption?: "safe" | "lease-based";
+  /** Unit: fraction by which the rate of any member's ticks may differ from true time. Default 0.01. */
+  readonly maxClockDrift?: number;
   /**
    * Lets changes of the configuration into the log that the leader knows cannot be applied (a second one before the
    * first is applied, one that does not fit a joint configuration). For experiments: what guards I13 is off.
@@ -76,6 +81,7 @@ export interface RaftConfig {
 type Optional =
   | "learners"
   | "readOnlyOption"
+  | "maxClockDrift"
   | "maxInflightBytes"
   | "disableConfChangeValidation"
   | "stepDownOnRemoval";
@@ -100,6 +106,7 @@ export function settingsOf(config: RaftConfig): Settings {
     ...config,
     learners: config.learners ?? [],
     readOnlyOption,
+    maxClockDrift: config.maxClockDrift ?? 0.01,
     disableConfChangeValidation: config.disableConfChangeValidation ?? false,
     stepDownOnRemoval: config.stepDownOnRemoval ?? false,
     maxInflightBytes: limit(config.maxInflightBytes ?? 0),

@@ -14,6 +14,7 @@ import { type LogIndex, logIndex, NO_NODE, type NodeId, type Term } from "../bas
 import { nextBelow, type RandomState, randomState } from "../base/random.js";
 import { isConfChange } from "./conf-change.js";
 import { baseOf, configurationAtStart, type RaftConfig, type Settings, settingsOf } from "./config.js";
+import { Lease } from "./lease.js";
 import { RaftLog } from "./log.js";
 import { message, payloadsSize, ZERO_INDEX } from "./messages.js";
 import { ReadOnly } from "./read-only.js";
@@ -52,6 +53,16 @@ export class Member {
   /** Unit: ticks. */
   randomizedElectionTimeout = 0;
   /**
+   * Unit: ticks, counted down. A voter that was restarted has forgotten which leader it just supported, and that leader
+   * may hold a lease on the strength of it: it gives no vote for an election timeout, as if it had heard that leader
+   * when it started. It costs nothing: who wants to campaign waits as long.
+   */
+  quietTicks = 0;
+  /** The caller's storage has not answered for longer than an election timeout: what is written now may never be. */
+  storageStalled = false;
+  /** Among equals this member shall lead: its election timeouts come from the shorter half, the others' not. */
+  preferred: "yes" | "no" | "equal" = "equal";
+  /**
    * No change of the configuration past this index is in the log, as far as this leader knows; while it is not
    * applied no other is let in (dissertation, section 4.1). A new leader takes its last index: what is in its log it
    * has not looked at.
@@ -65,6 +76,8 @@ export class Member {
   uncommittedBytes = 0;
 
   reads = new ReadOnly();
+  /** Null with `safe` reads. */
+  lease: Lease | null = null;
   /** Reads that came before this leader committed an entry of its own term. */
   earlyReads: Message[] = [];
   readStates: ReadState[] = [];
@@ -128,6 +141,8 @@ export class Member {
     };
     this.becomeFollower(this.term, NO_NODE);
     this.leaveRecoveryWhenCovered();
+    // One that was never in any term supported nobody.
+    if (settings.checkQuorum && hardState.term > 0) this.quietTicks = settings.electionTick;
   }
 
   // ---- What is durable, what is shown.
@@ -183,11 +198,12 @@ export class Member {
   }
 
   /**
-   * True when this member may stand for election: it votes, has lost nothing, and its state is not about to be
-   * replaced by a snapshot.
+   * True when this member may stand for election: it votes, has lost nothing, its state is not about to be replaced by
+   * a snapshot, and its storage answers.
    */
   get promotable(): boolean {
-    return this.tracker.isVoter(this.id) && this.recovering === null && this.log.pendingSnapshot === null;
+    const whole = this.recovering === null && this.log.pendingSnapshot === null;
+    return whole && !this.storageStalled && this.tracker.isVoter(this.id);
   }
 
   #reset(term: Term): void {
@@ -199,16 +215,27 @@ export class Member {
     this.lead = NO_NODE;
     this.electionElapsed = 0;
     this.heartbeatElapsed = 0;
-    const { electionTick } = this.settings;
-    this.randomizedElectionTimeout = electionTick + nextBelow(this.#random, electionTick);
+    this.randomizedElectionTimeout = this.#drawElectionTimeout();
     this.leadTransferee = NO_NODE;
     this.pendingConfIndex = ZERO_INDEX;
     this.uncommittedBytes = 0;
     this.tracker.resetVotes();
     this.tracker.resetProgress(this.id, this.log.lastIndex);
     // Reads that wait are dropped: a leader that is none any more must not answer them.
+    const { readOnlyOption, electionTick, maxClockDrift } = this.settings;
     this.reads = new ReadOnly();
+    this.lease = readOnlyOption === "lease-based" ? new Lease(electionTick, maxClockDrift) : null;
     this.earlyReads = [];
+  }
+
+  /** From [electionTick, 2 * electionTick - 1]; the preferred draw from its first half, those who are not from the second. */
+  #drawElectionTimeout(): number {
+    const { electionTick } = this.settings;
+    if (this.preferred === "equal") return electionTick + nextBelow(this.#random, electionTick);
+    const half = Math.max(1, Math.floor(electionTick / 2));
+    return (
+      electionTick + nextBelow(this.#random, half) + (this.preferred === "yes" ? 0 : electionTick - half)
+    );
   }
 
   // ---- Outbox.

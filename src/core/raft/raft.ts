@@ -219,6 +219,25 @@ export class RawNode {
     this.step(message({ type: "MsgTransferLeader", from: to, to: this.#member.id }));
   }
 
+  /**
+   * The caller's storage has not answered a write for longer than an election timeout, or answers again. While it is
+   * stalled this member does not campaign, and hands over if it leads. (Its votes and acknowledgements wait for their
+   * writes anyway.)
+   */
+  setStorageStalled(stalled: boolean): void {
+    this.#member.storageStalled = stalled;
+  }
+
+  /** Whether this member shall lead among equals; takes effect when an election timeout is next drawn. */
+  setPreferred(preferred: "yes" | "no" | "equal"): void {
+    this.#member.preferred = preferred;
+  }
+
+  /** More time passed than the ticks say (the process stood still): a lease for reads counts from anew. */
+  voidLease(): void {
+    this.#member.lease?.void();
+  }
+
   /** A follower gives up its leader without campaigning, so that it may vote for another at once. */
   forgetLeader(): void {
     const { id } = this.#member;

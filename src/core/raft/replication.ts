@@ -58,7 +58,8 @@ export function broadcastAppend(r: Member): void {
 
 /** Sends a heartbeat to every other member, carrying the newest read that waits for confirmation. */
 export function broadcastHeartbeat(r: Member): void {
-  const context = r.reads.heartbeatContext();
+  if (r.lease !== null) r.lease.onSent(r.reads.nextSequence());
+  const context = r.reads.heartbeatContext(r.lease !== null);
   for (const id of r.tracker.ids) if (id !== r.id) sendHeartbeat(r, id, context);
 }
 

@@ -6,8 +6,10 @@ import type { Member } from "./member.js";
 import { admitChanges } from "./membership.js";
 import { ZERO_INDEX } from "./messages.js";
 import type { Progress } from "./progress.js";
+import { sequenceOf } from "./read-only.js";
 import { answerRead, leaderRead, releaseEarlyReads } from "./reads.js";
 import { broadcastAppend, maybeCommit, maybeSendAppend, sendAppend } from "./replication.js";
+import { sendTimeoutNow, startTransfer } from "./transfer.js";
 import type { Message, StepOutcome } from "./types.js";
 
 /** A message of this term, at the leader. */
@@ -29,7 +31,7 @@ export function stepLeader(r: Member, m: Message): StepOutcome {
   }
   if (m.type === "MsgHeartbeatResp") onHeartbeatResp(r, m, progress);
   if (m.type === "MsgSnapStatus") onSnapshotStatus(m, progress);
-  if (m.type === "MsgTransferLeader") onTransfer(r, m, progress);
+  if (m.type === "MsgTransferLeader") startTransfer(r, m.from, progress);
   return "stepped";
 }
 
@@ -88,6 +90,8 @@ function onHeartbeatResp(r: Member, m: Message, progress: Progress): void {
   // It answers, so what was out may be asked for again.
   progress.flowPaused = false;
   if (progress.match < r.log.lastIndex || progress.state === "StateProbe") sendAppend(r, m.from);
+  const sequence = sequenceOf(m.context);
+  if (sequence !== null) r.lease?.onEcho(m.from, sequence);
   for (const read of r.reads.onEcho(m.from, m.context, r.tracker.config)) answerRead(r, read);
 }
 
@@ -100,22 +104,4 @@ function onSnapshotStatus(m: Message, progress: Progress): void {
   if (m.reject) progress.pendingSnapshot = ZERO_INDEX;
   progress.becomeProbe();
   progress.flowPaused = true;
-}
-
-/**
- * `m.from` shall lead. Proposals are refused from now on; the attempt ends with the leadership or after an
- * election timeout.
- */
-function onTransfer(r: Member, m: Message, progress: Progress): void {
-  if (progress.isLearner || progress.recovering || r.leadTransferee === m.from) return;
-  r.leadTransferee = NO_NODE;
-  if (m.from === r.id) return;
-  r.electionElapsed = 0;
-  r.leadTransferee = m.from;
-  if (progress.match === r.log.lastIndex) sendTimeoutNow(r);
-  else sendAppend(r, m.from);
-}
-
-function sendTimeoutNow(r: Member): void {
-  r.send({ type: "MsgTimeoutNow", to: r.leadTransferee });
 }
