@@ -9,10 +9,12 @@
 import { type Epoch, isCount, type SiteId, type WitnessId } from "../base/ids.js";
 import { decodeUtf8, encodeUtf8 } from "../base/utf8.js";
 import type { ClusterConfig } from "./config.js";
+import type { MemberCommand } from "./members.js";
 import type { Observation } from "./observation.js";
 import type { PlanKind, StepKey, StepName, StepOutcome } from "./state.js";
 
 export type Command =
+  | MemberCommand
   /** The leader's document replaces an older version. */
   | { readonly kind: "configure"; readonly config: ClusterConfig; readonly hash: string }
   /** What changed in one witness's view. */
@@ -65,6 +67,11 @@ export type Command =
       readonly message: string;
       readonly evidence: readonly string[];
     };
+
+/** Whether the command is one of those that change who takes part in the log. */
+export function isMemberCommand(command: Command): command is MemberCommand {
+  return command.kind.startsWith("member_");
+}
 
 /** What stands in a log entry: the command, the leader's stamp, and who waits for it. */
 export interface Envelope {

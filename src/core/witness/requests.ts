@@ -11,6 +11,7 @@ import type { LogIndex, Term, WitnessId } from "../base/ids.js";
 import { decodeUtf8, encodeUtf8 } from "../base/utf8.js";
 import type { AdminResponse, Refusal, WriteRequest } from "../model/admin.js";
 import type { RefusalCode } from "../model/code.js";
+import { isMemberCommand } from "../model/command.js";
 import type { ReadState } from "../raft/types.js";
 import type { AppliedEntry } from "./replica.js";
 
@@ -118,7 +119,10 @@ export class Requests {
           epoch: command.kind === "decide" ? command.epoch : null,
           message: entry.applied.records.at(-1)?.message ?? "done",
         }
-      : refuse("plan_running", `the state changed before the request was decided: ${entry.applied.reason}`);
+      : refuse(
+          isMemberCommand(command) ? "change_running" : "plan_running",
+          `the state changed before the request was decided: ${entry.applied.reason}`,
+        );
     this.answer(id, origin, response);
   }
 

@@ -12,9 +12,17 @@ import { assert, assertNever } from "../base/assert.js";
 import { type LogIndex, logIndex, NO_NODE, type Term, term, type WitnessId } from "../base/ids.js";
 import { decodeUtf8, encodeUtf8 } from "../base/utf8.js";
 import { Detector, judgeGroup } from "../health/health.js";
-import type { AdminRequest, AdminResponse, Refusal, WriteRequest } from "../model/admin.js";
+import {
+  type AdminRequest,
+  type AdminResponse,
+  isMemberWrite,
+  type MemberWrite,
+  type Refusal,
+  type WriteRequest,
+} from "../model/admin.js";
 import type { Command } from "../model/command.js";
 import { type ClusterConfig, findGroup } from "../model/config.js";
+import { membersReport } from "../model/judge-members.js";
 import type { View } from "../model/observation.js";
 import type { State } from "../model/state.js";
 import { planSteps } from "../plan/plan.js";
@@ -307,6 +315,17 @@ export class Witness {
           explanation === null ? this.unknownGroup(request.group) : { kind: "explain", explanation },
         );
       }
+      case "members": {
+        const { lead, lastIndex } = this.raft.status();
+        const report = membersReport(this.state, {
+          witness: this.options.self,
+          leaderNode: lead === NO_NODE ? null : lead,
+          lastIndex,
+          nowMs: this.moment.nowMs,
+          view: null,
+        });
+        return this.reply(id, { kind: "members", report });
+      }
       default:
         if (this.isLeader) return this.onWrite(id, { kind: "client" }, request);
         if (this.role.leader === null)
@@ -369,6 +388,8 @@ export class Witness {
     if (!this.isReady)
       return answer(refuse("not_ready", "the leader was just elected; nothing was done, try again"));
     if (write.kind === "transfer") return this.onTransfer(id, origin, write.to);
+    if (isMemberWrite(write))
+      return answer(refuse("not_ready", "this leader does not change the members yet; nothing was done"));
     const command = this.judgeWrite(write);
     if (command.kind === "refused") return answer(command);
     const proposed = this.propose(`request ${id}`, command, id);
@@ -376,7 +397,7 @@ export class Witness {
     else answer(refuse("busy", "the leader cannot take proposals now; nothing was done, try again"));
   }
 
-  private judgeWrite(write: Exclude<WriteRequest, { kind: "transfer" }>): Command | Refusal {
+  private judgeWrite(write: Exclude<WriteRequest, { kind: "transfer" } | MemberWrite>): Command | Refusal {
     const { config, groups } = this.state;
     const group = config === null ? undefined : findGroup(config, write.group);
     const current = groups[write.group];
