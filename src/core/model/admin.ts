@@ -4,25 +4,39 @@
  * Reads are answered by any witness from its applied state, with its age; writes go to the leader. `drivers/server`
  * turns this into gRPC, `cli` into words. Refusals carry one of the closed codes of code.ts.
  */
-import type { Epoch, LogIndex, SiteId, Term, WitnessId } from "../base/ids.js";
+import type { LogIndex, SiteId, Term, WitnessId } from "../base/ids.js";
 import type { RefusalCode } from "./code.js";
 import type { SiteVerdict } from "./observation.js";
-import type { AuditRecord, GroupState, WitnessRecord } from "./state.js";
+import type { AuditRecord, GroupState, SessionKey, WitnessRecord, WriteOutcome } from "./state.js";
+
+/**
+ * What a write may carry so that it is applied once however often it is asked: the client's own name for it.
+ * Without one, a write whose answer is lost has to be looked up before it is asked again. A `transfer` needs none:
+ * asked twice it does the same.
+ */
+interface Named {
+  readonly session?: SessionKey;
+}
 
 export type AdminRequest =
   /** `linearizable`: confirm with a quorum first (ReadIndex), else the witness's own applied state. */
   | { readonly kind: "status"; readonly linearizable: boolean }
   | { readonly kind: "explain"; readonly group: string }
-  | {
+  | ({
       readonly kind: "switchover";
       readonly group: string;
       readonly to: SiteId;
       readonly by: string;
       readonly reason: string;
-    }
-  | { readonly kind: "hold"; readonly group: string; readonly by: string; readonly reason: string }
-  | { readonly kind: "resume"; readonly group: string; readonly by: string }
-  | { readonly kind: "transfer"; readonly to: WitnessId };
+    } & Named)
+  | ({
+      readonly kind: "hold";
+      readonly group: string;
+      readonly by: string;
+      readonly reason: string;
+    } & Named)
+  | ({ readonly kind: "resume"; readonly group: string; readonly by: string } & Named)
+  | ({ readonly kind: "transfer"; readonly to: WitnessId } & Named);
 
 /** Requests that change the replicated state or the leadership. */
 export type WriteRequest = Exclude<AdminRequest, { kind: "status" } | { kind: "explain" }>;
@@ -36,12 +50,7 @@ export type AdminResponse =
   | { readonly kind: "status"; readonly status: StatusReport }
   | { readonly kind: "explain"; readonly explanation: Explanation }
   /** The write is decided: committed at `index`. */
-  | {
-      readonly kind: "accepted";
-      readonly index: LogIndex;
-      readonly epoch: Epoch | null;
-      readonly message: string;
-    }
+  | Extract<WriteOutcome, { kind: "accepted" }>
   | Refusal;
 
 export interface Refusal {

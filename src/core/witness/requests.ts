@@ -5,12 +5,16 @@
  * passes the answer back. What may have been decided and is not known to be is answered `unknown_outcome`,
  * never as a failure (docs/adr/0005): a leader that loses its leadership answers all that waits so. A
  * passed-on write is sent again until answered, to the same leader of the same term only; that leader knows
- * it by its id and decides it once. Reads are asked again until their index is confirmed.
+ * it by its id and decides it once. A client that asks again after an unknown outcome gives its write a name
+ * (model/sessions.ts): what stands under that name is answered before anything is judged. Reads are asked again until
+ * their index is confirmed.
  */
 import type { LogIndex, Term, WitnessId } from "../base/ids.js";
 import { decodeUtf8, encodeUtf8 } from "../base/utf8.js";
 import type { AdminResponse, Refusal, WriteRequest } from "../model/admin.js";
-import type { RefusalCode } from "../model/code.js";
+import { mayAskAgain, type RefusalCode } from "../model/code.js";
+import type { Command } from "../model/command.js";
+import type { WriteOutcome } from "../model/state.js";
 import type { ReadState } from "../raft/types.js";
 import type { AppliedEntry } from "./replica.js";
 
@@ -56,6 +60,22 @@ const ANSWERED_MAX = 8 * WAITING_MAX;
 /** A refusal. */
 export function refuse(code: RefusalCode, message: string, leader: WitnessId | null = null): Refusal {
   return { kind: "refused", code, message, leader };
+}
+
+/** The answer that tells an outcome. */
+export function responseOf(outcome: WriteOutcome): AdminResponse {
+  return outcome.kind === "accepted" ? outcome : refuse(outcome.code, outcome.message);
+}
+
+/**
+ * What is written into the log for a write that the leader judged: the command; for a refusal of a write that
+ * its client named, the refusal as a command, because an earlier copy of it may still be on its way. A
+ * refusal that comes back is told at once: the write has no name, or is to be asked again.
+ */
+export function entryOf(write: WriteRequest, judged: Command | Refusal): Command | Refusal {
+  if (judged.kind !== "refused") return judged;
+  if (write.session === undefined || mayAskAgain(judged.code)) return judged;
+  return { kind: "refuse", code: judged.code, message: judged.message };
 }
 
 export class Requests {
@@ -110,16 +130,7 @@ export class Requests {
     const origin = this.proposed.get(id);
     if (origin === undefined) return;
     this.proposed.delete(id);
-    const { command } = entry.envelope;
-    const response: AdminResponse = entry.applied.accepted
-      ? {
-          kind: "accepted",
-          index: entry.index,
-          epoch: command.kind === "decide" ? command.epoch : null,
-          message: entry.applied.records.at(-1)?.message ?? "done",
-        }
-      : refuse("plan_running", `the state changed before the request was decided: ${entry.applied.reason}`);
-    this.answer(id, origin, response);
+    this.answer(id, origin, responseOf(entry.applied.outcome));
   }
 
   /** This witness leads no longer: nobody here learns what became of the proposals. */

@@ -27,6 +27,8 @@ export const GRPC_STATUS: Readonly<Record<RefusalCode, status>> = {
   busy: status.RESOURCE_EXHAUSTED,
   recovering: status.UNAVAILABLE,
   stopping: status.UNAVAILABLE,
+  session_expired: status.FAILED_PRECONDITION,
+  session_stale: status.FAILED_PRECONDITION,
 };
 
 /** Trailing metadata: the stable code. */
