@@ -373,10 +373,11 @@ export class Witness {
     // Before it is judged: a switchover that succeeded the first time would be refused as "already there".
     const known = write.session === undefined ? null : recall(this.state.sessions, write.session);
     if (known !== null) return answer(responseOf(known));
+    if (this.requests.joins(id, origin, write.session)) return;
     const command = entryOf(write, this.judgeWrite(write));
     if (command.kind === "refused") return answer(command);
     const proposed = this.propose(`request ${id}`, command, id, write.session);
-    if (proposed) this.requests.onProposed(id, origin);
+    if (proposed) this.requests.onProposed(id, origin, write.session);
     else answer(refuse("busy", "the leader cannot take proposals now; nothing was done, try again"));
   }
 
