@@ -81,6 +81,7 @@ function isHead(value: unknown): value is State {
     isCount(head.appliedTerm) &&
     isCount(head.clusterTimeMs) &&
     typeof head.groups === "object" &&
-    typeof head.witnesses === "object"
+    typeof head.witnesses === "object" &&
+    Array.isArray(head.sessions)
   );
 }

@@ -9,6 +9,7 @@ import { epoch, logIndex, siteId, term, witnessId } from "../../core/base/ids.js
 import { type AdminResponse, isMemberWrite, type WriteRequest } from "../../core/model/admin.js";
 import { REFUSAL_CODES, type RefusalCode } from "../../core/model/code.js";
 import type { EvidenceKind, Observation, Opinion, View } from "../../core/model/observation.js";
+import type { SessionKey } from "../../core/model/state.js";
 import type { PeerMessage } from "../../core/witness/contract.js";
 import {
   FieldError,
@@ -113,8 +114,16 @@ export function writeForward({
   term: led,
   write,
 }: Extract<PeerMessage, { kind: "forward" }>): object {
-  const name = isMemberWrite(write) ? MEMBER_FIELDS[write.kind] : write.kind;
-  return { request: writeName(request), term: writeCount(led), [name]: writeFields(write) };
+  const { session } = write;
+  const named =
+    session === undefined ? null : { id: writeName(session.id), sequence: writeCount(session.sequence) };
+  const kind = isMemberWrite(write) ? MEMBER_FIELDS[write.kind] : write.kind;
+  return {
+    request: writeName(request),
+    term: writeCount(led),
+    session: named,
+    [kind]: writeFields(write),
+  };
 }
 
 function writeFields(write: WriteRequest): object {
@@ -143,7 +152,15 @@ function writeFields(write: WriteRequest): object {
 /** The forwarded write in `fields`, or a `FieldError`. */
 export function readForward(fields: Fields): PeerMessage {
   const request = readName(fields, "request");
-  return { kind: "forward", request, term: term(readCount(fields, "term")), write: readWrite(fields) };
+  const write = { ...readWrite(fields), ...readSession(fields) };
+  return { kind: "forward", request, term: term(readCount(fields, "term")), write };
+}
+
+/** The client's own name for the write, if it gave one. */
+function readSession(fields: Fields): { readonly session?: SessionKey } {
+  if (fields["session"] === undefined || fields["session"] === null) return {};
+  const session = readMessage(fields, "session");
+  return { session: { id: readName(session, "id"), sequence: readCount(session, "sequence") } };
 }
 
 function readWrite(fields: Fields): WriteRequest {
