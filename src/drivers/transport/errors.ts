@@ -61,8 +61,9 @@ export function listenError(address: string, error: unknown): TransportError {
 export const REFUSAL_REASONS = {
   foreign_cluster: "the other side belongs to another cluster; check `cluster` and the addresses in `peer`",
   wrong_witness: "the stream was meant for another witness; two addresses in `peer` are swapped or stale",
-  unknown_peer: "no such peer is configured here; give both witnesses the same configuration",
+  unknown_peer: "the other side is no member here: it was removed, or is not added yet",
   newer_protocol: "the other side speaks a newer protocol; upgrade this witness",
+  older_protocol: "the other side speaks an older protocol; upgrade it",
   bad_hello: "the stream did not open with a hello; something else than a witness is connected",
   malformed: "a message was out of range; the versions differ or the other side is broken",
   too_many_streams: "one peer keeps too many streams open",

@@ -3,18 +3,19 @@
  *
  * One connection is not enough on a bad line: TCP's own back-off silences it for seconds. A peer with one
  * address gets two connections; one with several gets one on each, and one more that goes wherever it works
- * best, so that two are up while any address works at all. Small frames go over all of them (duplicates are
- * recognised by their number), large ones over one, which is kept as long as it moves, because appends that
- * overtake each other are rejected and sent again.
+ * best, so that two are up while any address works at all. Addresses may change while the link lives: what
+ * goes to the others is not touched. Small frames go over all connections (duplicates are recognised by their
+ * number), large ones over one, which is kept as long as it moves, because appends that overtake each other are
+ * rejected and sent again.
  */
-import type { NodeId, WitnessId } from "../../core/base/ids.js";
+import type { WitnessId } from "../../core/base/ids.js";
 import type { PeerMessage } from "../../core/witness/contract.js";
-import { addressText, parseAddress } from "./address.js";
+import { addressText, type HostPort } from "./address.js";
 import { Connection, type ConnectionEnd, type ConnectionOptions } from "./connection.js";
 import { type RefusalReason, refusalReason } from "./errors.js";
 import type { QuietLog, TransportLog } from "./log.js";
 import { type Outgoing, PeerQueue, type QueueLimits, supersedingKey } from "./queue.js";
-import { type Path, Slot, type SlotHost } from "./slot.js";
+import { GONE, type Path, Slot, type SlotHost } from "./slot.js";
 import { RoundTrips } from "./statistics.js";
 import type { TransportTiming } from "./timing.js";
 import { encodeFrame } from "./wire.js";
@@ -24,14 +25,11 @@ const SMALL_BYTES = 4096;
 /** A large frame moves to another connection when its own has brought no acknowledgement for so long. Unit: ms. */
 const BULK_PATIENCE_MS = 150;
 
-export interface PeerConfig {
-  readonly id: WitnessId;
-  readonly nodeId: NodeId;
-  readonly addresses: readonly string[];
-}
-
 export interface PeerLinkOptions {
-  readonly peer: PeerConfig;
+  readonly peer: WitnessId;
+  readonly addresses: readonly HostPort[];
+  /** The number of the first message: numbers of one life are never used twice for one peer. */
+  readonly firstSeq: number;
   readonly hello: ConnectionOptions["hello"];
   readonly lookup: ConnectionOptions["lookup"];
   readonly timing: TransportTiming;
@@ -56,23 +54,26 @@ export interface SentCounters {
 }
 
 export class PeerLink {
-  readonly peer: PeerConfig;
+  readonly peer: WitnessId;
   readonly queue: PeerQueue;
   readonly sent: SentCounters = { messages: 0, tooLarge: 0, dials: 0, replaced: 0, refused: {} };
   /** Text of the last end of a connection that was lost or refused, for people; null while all went well. */
   lastTrouble: string | null = null;
   lastAckMs: number | null = null;
   private readonly options: PeerLinkOptions;
-  private readonly paths: readonly Path[];
-  private readonly slots: readonly Slot[];
+  /** One a path, and the one that goes wherever it works. */
+  private readonly slots: { readonly path: Path; readonly slot: Slot }[] = [];
+  private readonly roamer: Slot;
   private readonly ping: (nowMs: number) => Buffer;
   private bulk: Connection | null = null;
-  private nextSeq = 1;
+  private seq: number;
   private lastDialMs = Number.NEGATIVE_INFINITY;
   /** Null before either was told. */
   private wasUp: boolean | null = null;
   private readonly openedMs: number;
   private closed = false;
+  /** The peer refuses this witness as no peer of its own; said once, until it takes it. */
+  private toldUnknown = false;
 
   constructor(options: PeerLinkOptions) {
     this.options = options;
@@ -80,38 +81,64 @@ export class PeerLink {
     this.peer = options.peer;
     this.queue = new PeerQueue(options.limits);
     this.ping = (nowMs) => encodeFrame({ seq: 0, sentMs: nowMs, body: { kind: "ping" } });
-    this.paths = options.peer.addresses.map((text) => ({
-      address: parseAddress(text, `address of peer ${options.peer.id}`),
-      roundTrips: new RoundTrips(),
-    }));
-    const count = this.paths.length === 1 ? 2 : this.paths.length + 1;
-    this.slots = Array.from({ length: count }, (_, i) => new Slot(this.slotHost(i), i === count - 1));
+    this.seq = options.firstSeq;
+    this.roamer = new Slot(
+      this.slotHost((failures) => this.pickPath(failures)),
+      true,
+    );
+    this.updateAddresses(options.addresses);
+  }
+
+  /** Connections to addresses that are gone end, new addresses are dialled, all else goes on. */
+  updateAddresses(addresses: readonly HostPort[]): void {
+    const wanted = new Map(addresses.map((address) => [addressText(address), address]));
+    for (const gone of this.slots.filter(({ path }) => !wanted.has(addressText(path.address)))) {
+      this.slots.splice(this.slots.indexOf(gone), 1);
+      gone.slot.close(GONE);
+      this.roamer.leave(gone.path);
+    }
+    for (const { path } of this.slots) wanted.delete(addressText(path.address));
+    for (const address of wanted.values()) {
+      const path = { address, roundTrips: new RoundTrips() };
+      this.slots.push({
+        path,
+        slot: new Slot(
+          this.slotHost(() => path),
+          false,
+        ),
+      });
+    }
+  }
+
+  /** The number that the next message gets. */
+  get nextSeq(): number {
+    return this.seq;
   }
 
   /** Sends as soon as a connection can take it, or queues, or drops. */
   send(message: PeerMessage, urgent: boolean): void {
     if (this.closed) return;
     const madeMs = this.options.nowMs();
-    const seq = this.nextSeq;
+    const seq = this.seq;
     const bytes = encodeFrame({ seq, sentMs: madeMs, body: { kind: "message", message } });
     if (bytes.length > this.options.limits.frameBytes) {
       this.sent.tooLarge += 1;
-      const fields = { peer: this.peer.id, bytes: bytes.length, limit: this.options.limits.frameBytes };
+      const fields = { peer: this.peer, bytes: bytes.length, limit: this.options.limits.frameBytes };
       this.options.quiet.warn(
-        `large ${this.peer.id}`,
+        `large ${this.peer}`,
         fields,
         "a message is larger than a frame may be; not sent",
       );
       return;
     }
-    this.nextSeq += 1;
+    this.seq += 1;
     this.queue.push({ seq, bytes, urgent, key: urgent ? supersedingKey(message) : null, madeMs });
     this.flush();
   }
 
   /** Replaces what stalls, dials what is missing, pings what is quiet. */
   sweep(nowMs: number): void {
-    for (const slot of this.slots) slot.sweep(nowMs);
+    for (const slot of this.allSlots()) slot.sweep(nowMs);
     for (const connection of this.connections()) {
       const isQuiet = nowMs - connection.lastWriteMs >= this.options.timing.pingMs;
       if (isQuiet && connection.canTake(16)) connection.write(this.ping(nowMs), null);
@@ -122,23 +149,27 @@ export class PeerLink {
 
   /** How many slots have a working connection, and how many there are. */
   connectionsUp(nowMs: number): number {
-    return this.slots.filter((slot) => slot.isHealthy(nowMs)).length;
+    return this.allSlots().filter((slot) => slot.isHealthy(nowMs)).length;
   }
 
   get connectionsWanted(): number {
-    return this.slots.length;
+    return this.allSlots().length;
   }
 
   /** The best path's figures: its smoothed round trip in ms and its loss. */
   roundTrips(): { rttMs: number | null; lossEstimate: number } {
-    const known = this.paths.map((path) => path.roundTrips).filter((trips) => trips.rttMs !== null);
+    const known = this.slots.map(({ path }) => path.roundTrips).filter((trips) => trips.rttMs !== null);
     const best = known.sort((a, b) => (a.rttMs ?? 0) - (b.rttMs ?? 0))[0];
     return { rttMs: best?.rttMs ?? null, lossEstimate: best?.lossEstimate ?? 0 };
   }
 
   close(): void {
     this.closed = true;
-    for (const slot of this.slots) slot.close();
+    for (const slot of this.allSlots()) slot.close("the link to this peer is closed");
+  }
+
+  private allSlots(): Slot[] {
+    return [...this.slots.map(({ slot }) => slot), this.roamer];
   }
 
   private flush(): void {
@@ -176,15 +207,15 @@ export class PeerLink {
   }
 
   private connections(): Connection[] {
-    return this.slots.flatMap((slot) => slot.connections());
+    return this.allSlots().flatMap((slot) => slot.connections());
   }
 
-  private slotHost(index: number): SlotHost {
+  private slotHost(pickPath: SlotHost["pickPath"]): SlotHost {
     const { timing, nowMs } = this.options;
     return {
       timing,
-      pickPath: (failures) => this.pickPath(index, failures),
-      mayDial: (now) => now - this.lastDialMs >= timing.dialMs / this.slots.length,
+      pickPath,
+      mayDial: (now) => now - this.lastDialMs >= timing.dialMs / (this.slots.length + 1),
       open: (path, onAck, onClosed) => {
         this.lastDialMs = nowMs();
         this.sent.dials += 1;
@@ -197,6 +228,7 @@ export class PeerLink {
           nowMs,
           onAck: () => {
             this.lastAckMs = nowMs();
+            this.toldUnknown = false;
             onAck();
           },
           onWritable: () => this.flush(),
@@ -207,17 +239,13 @@ export class PeerLink {
     };
   }
 
-  /** The first slots keep to their own address; the last one goes where it works, else round. */
-  private pickPath(index: number, failures: number): Path {
-    const own = this.paths[index];
-    if (own !== undefined) return own;
+  /** Where the roaming connection goes: where it works best, else round. */
+  private pickPath(failures: number): Path | null {
+    const nowMs = this.options.nowMs();
     const working = this.slots
-      .flatMap((slot) =>
-        slot.activePath !== null && slot.isHealthy(this.options.nowMs()) ? [slot.activePath] : [],
-      )
+      .flatMap(({ path, slot }) => (slot.isHealthy(nowMs) ? [path] : []))
       .sort((a, b) => (a.roundTrips.rttMs ?? 0) - (b.roundTrips.rttMs ?? 0))[0];
-    const turn = this.paths[failures % this.paths.length] ?? this.paths[0];
-    return working ?? (turn as Path);
+    return working ?? this.slots[failures % this.slots.length]?.path ?? null;
   }
 
   private onLost(connection: Connection, path: Path, end: ConnectionEnd): void {
@@ -232,16 +260,23 @@ export class PeerLink {
       const reason = refusalReason(end.details) ?? "other";
       this.sent.refused[reason] = (this.sent.refused[reason] ?? 0) + 1;
       this.lastTrouble = `${address}: ${end.details}`;
-      const fields = { peer: this.peer.id, address, reason };
-      this.options.quiet.warn(
-        `refused ${this.peer.id} ${reason}`,
-        fields,
-        `peer refuses this witness: ${end.details}`,
-      );
+      this.tellRefused(address, reason, end.details);
       return;
     }
     if (end.kind === "lost") this.lastTrouble = `${address}: ${end.reason}`;
-    this.options.log.debug({ peer: this.peer.id, address }, `connection ended: ${end.reason}`);
+    this.options.log.debug({ peer: this.peer, address }, `connection ended: ${end.reason}`);
+  }
+
+  /** A peer that knows this witness no longer, or not yet, may say so for days: that is told once. */
+  private tellRefused(address: string, reason: RefusalReason | "other", details: string): void {
+    if (reason === "unknown_peer" && this.toldUnknown) return;
+    this.toldUnknown = reason === "unknown_peer";
+    const fields = { peer: this.peer, address, reason };
+    this.options.quiet.warn(
+      `refused ${this.peer} ${reason}`,
+      fields,
+      `peer refuses this witness: ${details}`,
+    );
   }
 
   /**
@@ -261,7 +296,7 @@ export class PeerLink {
     const isUp = this.lastAckMs !== null && !isSilent;
     if (isUp === this.wasUp || (!isUp && !isSilent)) return;
     this.wasUp = isUp;
-    const peer = this.peer.id;
+    const { peer } = this;
     if (isUp) this.options.log.info({ peer }, "peer is reachable");
     else this.options.log.warn({ peer, silentMs, trouble: this.lastTrouble }, "peer is out of reach");
   }

@@ -24,7 +24,7 @@ import {
 const ENTRY_LIMIT = 16_384;
 /** Longest `context`: an 8-byte ReadIndex mark or the word of a transfer; this is generous. Unit: bytes. */
 export const CONTEXT_LIMIT = 1024;
-/** Node ids are positions in the list of witnesses. */
+/** Node ids count the members that there ever were. */
 export const NODE_LIMIT = 65_535;
 /** No entry can be larger than a frame, whose size is limited first. Unit: bytes. */
 const ENTRY_BYTES_LIMIT = 64 * 1024 * 1024;

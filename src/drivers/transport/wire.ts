@@ -26,15 +26,19 @@ import { isFieldFlood } from "./flood.js";
 import {
   readForward,
   readForwarded,
+  readRefusal,
   readView,
   writeForward,
   writeForwarded,
+  writeRefusal,
   writeView,
 } from "./wire-model.js";
 import { readRaft, writeRaft } from "./wire-raft.js";
 
-/** The oldest reader that understands what this version writes. */
-export const PROTOCOL_VERSION = 1;
+/** The oldest reader that understands what this version writes. 2: node ids are no places in a list any more. */
+export const PROTOCOL_VERSION = 2;
+/** Writers before this one are not understood. */
+export const OLDEST_PROTOCOL = 2;
 /** Full name of the stream method. */
 export const STREAM_PATH = "/pointsman.v1.PeerTransport/Stream";
 
@@ -45,6 +49,8 @@ export interface Hello {
   readonly from: string;
   readonly to: string;
   readonly life: number;
+  /** The sender's disk, a UUID. */
+  readonly disk: string;
 }
 
 export type FrameBody =
@@ -114,7 +120,7 @@ export function decodeAck(bytes: Uint8Array): Decoded<Ack> {
 function writeBody(body: FrameBody): object {
   switch (body.kind) {
     case "hello": {
-      const { protocol, cluster, from, to, life } = body.hello;
+      const { protocol, cluster, from, to, life, disk } = body.hello;
       return {
         hello: {
           protocol,
@@ -122,6 +128,7 @@ function writeBody(body: FrameBody): object {
           from: writeName(from),
           to: writeName(to),
           life: writeCount(life),
+          disk: writeName(disk),
         },
       };
     }
@@ -142,24 +149,15 @@ function writePeerMessage(message: PeerMessage): object {
       return { forward: writeForward(message) };
     case "forwarded":
       return { forwarded: writeForwarded(message.request, message.response) };
+    case "refused":
+      return { refusal: writeRefusal(message) };
   }
 }
 
 function readBody(fields: Fields): FrameBody {
   switch (fields["body"]) {
-    case "hello": {
-      const hello = readMessage(fields, "hello");
-      return {
-        kind: "hello",
-        hello: {
-          protocol: readCount(hello, "protocol"),
-          cluster: readName(hello, "cluster"),
-          from: readName(hello, "from"),
-          to: readName(hello, "to"),
-          life: readCount(hello, "life"),
-        },
-      };
-    }
+    case "hello":
+      return { kind: "hello", hello: readHello(readMessage(fields, "hello")) };
     case "ping":
       return { kind: "ping" };
     case "raft":
@@ -170,9 +168,25 @@ function readBody(fields: Fields): FrameBody {
       return { kind: "message", message: readForward(readMessage(fields, "forward")) };
     case "forwarded":
       return { kind: "message", message: readForwarded(readMessage(fields, "forwarded")) };
+    case "refusal":
+      return { kind: "message", message: readRefusal(readMessage(fields, "refusal")) };
     default:
       throw new FieldError("the body is of a kind that this version does not know");
   }
+}
+
+/** Protocol 1 knew no disks; its hello is read all the same, so that it can be refused for what it is. */
+function readHello(fields: Fields): Hello {
+  const protocol = readCount(fields, "protocol");
+  const disk = protocol < OLDEST_PROTOCOL ? "" : readName(fields, "disk");
+  return {
+    protocol,
+    cluster: readName(fields, "cluster"),
+    from: readName(fields, "from"),
+    to: readName(fields, "to"),
+    life: readCount(fields, "life"),
+    disk,
+  };
 }
 
 function decode<T>(

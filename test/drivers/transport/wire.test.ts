@@ -120,6 +120,11 @@ const message: fc.Arbitrary<PeerMessage> = fc.oneof(
   fc.record({ kind: fc.constant("view"), view }),
   fc.record({ kind: fc.constant("forward"), request: name, term: count.map(term), write }),
   fc.record({ kind: fc.constant("forwarded"), request: name, response }),
+  fc.record({
+    kind: fc.constant("refused"),
+    code: fc.constantFrom("other_disk", "no_member"),
+    message: text,
+  }),
 );
 const sentMs = fc.double({ min: 0, max: Number.MAX_SAFE_INTEGER, noNaN: true });
 const frame: fc.Arbitrary<Frame> = fc.oneof(
@@ -133,7 +138,14 @@ const frame: fc.Arbitrary<Frame> = fc.oneof(
     sentMs,
     body: fc.record({
       kind: fc.constant("hello"),
-      hello: fc.record({ protocol: fc.nat(9), cluster: name, from: name, to: name, life: count }),
+      hello: fc.record({
+        protocol: fc.integer({ min: 2, max: 9 }),
+        cluster: name,
+        from: name,
+        to: name,
+        life: count,
+        disk: name,
+      }),
     }),
   }),
   fc.record({ seq: fc.constant(0), sentMs, body: fc.record({ kind: fc.constant("ping") }) }),
@@ -250,6 +262,9 @@ function checkFrame({ seq, sentMs: at, body }: Frame): void {
     case "forward":
       assert.ok(body.message.request.length > 0 && isCount(body.message.term));
       return checkStrings(body.message.write);
+    case "refused":
+      assert.ok(["other_disk", "no_member"].includes(body.message.code));
+      return checkStrings(body.message);
     case "forwarded": {
       const { response: answer } = body.message;
       assert.ok(answer.kind === "accepted" || answer.kind === "refused");
@@ -364,7 +379,8 @@ test("an append whose entries leave a gap, or come from a later term, is refused
 test("messages that belong to a member's own storage cannot be sent", () => {
   assert.throws(() => heartbeatFrame({ responses: [raftMessage("MsgAppResp", 1, 2)] }), /responses/);
   assert.throws(() => heartbeatFrame({ vote: nodeId(1) }), /vote/);
-  assert.throws(() => heartbeatFrame({ type: "MsgStorageAppend" }), /no message between members/);
+  for (const type of ["MsgStorageAppend", "MsgForgetLeader"] as const)
+    assert.throws(() => heartbeatFrame({ type }), /no message between members/);
   assert.throws(() => heartbeatFrame({ commit: -1 as never }), /count/);
 });
 
