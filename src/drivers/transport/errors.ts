@@ -79,3 +79,15 @@ export function refusalReason(details: string): RefusalReason | null {
   const word = /^([a-z_]+):/.exec(details)?.[1];
   return word !== undefined && Object.hasOwn(REFUSAL_REASONS, word) ? (word as RefusalReason) : null;
 }
+
+/** Why a snapshot did not reach a peer. Stable: it stands in the log. */
+export const SNAPSHOT_FAILURES = {
+  snapshot_checksum:
+    "a part of a snapshot, or the whole, arrived with another checksum than it was sent with",
+  snapshot_too_large: "a snapshot is larger than the receiver takes",
+  snapshot_undecodable: "a snapshot is no state that the receiver's release can read; upgrade the receiver",
+  snapshot_stuck: "the peer confirmed nothing of a snapshot for long; it is sent again when the peer answers",
+  snapshot_peer_removed: "the peer was removed while a snapshot was on its way to it",
+} as const satisfies Record<string, string>;
+
+export type SnapshotFailure = keyof typeof SNAPSHOT_FAILURES;

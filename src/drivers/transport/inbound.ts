@@ -10,17 +10,25 @@
  */
 import { Metadata, type ServerDuplexStream, status } from "@grpc/grpc-js";
 import type { WitnessId } from "../../core/base/ids.js";
-import type { PeerMessage } from "../../core/witness/contract.js";
 import { REFUSAL_REASONS, type RefusalReason } from "./errors.js";
 import { LatenessGauge, SeenWindow } from "./freshness.js";
 import type { QuietLog } from "./log.js";
-import { decodeFrame, encodeAck, type Frame, type Hello, OLDEST_PROTOCOL, PROTOCOL_VERSION } from "./wire.js";
+import type { Origin } from "./snapshot-in.js";
+import {
+  decodeFrame,
+  encodeAck,
+  type Frame,
+  type FrameBody,
+  type Hello,
+  OLDEST_PROTOCOL,
+  PROTOCOL_VERSION,
+} from "./wire.js";
 
 export type PeerStream = ServerDuplexStream<Buffer, Buffer>;
 
 /** What was counted on the way in from one peer. Growing only. */
 export interface ReceivedCounters {
-  /** Messages handed to the core. */
+  /** Messages handed on; chunks of snapshots are not counted. */
   messages: number;
   duplicates: number;
   stale: number;
@@ -36,11 +44,13 @@ export interface InboundOptions {
   readonly streamsPerPeer: number;
   readonly nowMs: () => number;
   readonly quiet: QuietLog;
-  /** `disk`: what the sender said of its disk when it opened the stream. */
-  readonly onMessage: (from: WitnessId, message: PeerMessage, disk: string) => void;
+  readonly onArrival: (origin: Origin, body: ArrivedBody, seq: number) => void;
   /** The TCP connection with that remote address carries a peer, and has just brought a frame. */
   readonly onAlive: (remote: string) => void;
 }
+
+/** What is handed on: all but what is for the stream itself. */
+export type ArrivedBody = Exclude<FrameBody, { kind: "hello" | "ping" }>;
 
 /** Sequence windows are kept for so many lives of a peer: the present one, and stragglers of the last. */
 const LIVES = 4;
@@ -135,8 +145,7 @@ class InboundStream {
   private readonly remote: string;
   private readonly gauge = new LatenessGauge();
   private sender: Sender | null = null;
-  /** What the hello told of the sender's disk. */
-  private disk = "";
+  private origin: Origin | null = null;
   private window: SeenWindow | null = null;
   private frames = 0;
   private lastFrameMs = 0;
@@ -207,7 +216,7 @@ class InboundStream {
       return;
     }
     this.sender = verdict;
-    this.disk = hello.disk;
+    this.origin = { from: verdict.id, life: hello.life, disk: hello.disk };
     this.window = verdict.window(hello.life);
     verdict.streams.push(this);
     verdict.lastHeardMs = this.lastFrameMs;
@@ -225,9 +234,12 @@ class InboundStream {
 
   private onBody(sender: Sender, frame: Frame): void {
     const latenessMs = this.gauge.latenessMs(frame.sentMs, this.lastFrameMs);
-    if (frame.body.kind === "hello") this.skip("malformed", "a second hello");
-    if (frame.body.kind !== "message") return;
-    if (this.window?.admit(frame.seq) !== true) {
+    const { body, seq } = frame;
+    if (body.kind === "hello") this.skip("malformed", "a second hello");
+    if (body.kind === "hello" || body.kind === "ping" || this.origin === null) return;
+    // A chunk is as good late as in time, and knows its place by itself.
+    if (body.kind === "chunk") return this.inbound.options.onArrival(this.origin, body, seq);
+    if (this.window?.admit(seq) !== true) {
       sender.received.duplicates += 1;
       return;
     }
@@ -237,7 +249,7 @@ class InboundStream {
     }
     this.staleSinceMs = null;
     sender.received.messages += 1;
-    this.inbound.options.onMessage(sender.id, frame.body.message, this.disk);
+    this.inbound.options.onArrival(this.origin, body, seq);
   }
 
   private onStale(sender: Sender, latenessMs: number): void {

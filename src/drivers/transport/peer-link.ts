@@ -6,24 +6,31 @@
  * best, so that two are up while any address works at all. Addresses may change while the link lives: what
  * goes to the others is not touched. Small frames go over all connections (duplicates are recognised by their
  * number), large ones over one, which is kept as long as it moves, because appends that overtake each other are
- * rejected and sent again.
+ * rejected and sent again. The chunks of a snapshot are large frames that are made when they can be written: they
+ * take turns with the bulk that waits, come after everything urgent, and leave room for it on their connection.
  */
-import type { WitnessId } from "../../core/base/ids.js";
+import type { LogIndex, WitnessId } from "../../core/base/ids.js";
 import type { PeerMessage } from "../../core/witness/contract.js";
 import { addressText, type HostPort } from "./address.js";
 import { Connection, type ConnectionEnd, type ConnectionOptions } from "./connection.js";
-import { type RefusalReason, refusalReason } from "./errors.js";
+import { type RefusalReason, refusalReason, type SnapshotFailure } from "./errors.js";
 import type { QuietLog, TransportLog } from "./log.js";
 import { type Outgoing, PeerQueue, type QueueLimits, supersedingKey } from "./queue.js";
 import { GONE, type Path, Slot, type SlotHost } from "./slot.js";
+import { OutgoingSnapshot, type SnapshotProgress } from "./snapshot-out.js";
 import { RoundTrips } from "./statistics.js";
 import type { TransportTiming } from "./timing.js";
-import { encodeFrame } from "./wire.js";
+import { encodeFrame, type FrameBody } from "./wire.js";
+import type { OfferMessage, SnapshotStatus } from "./wire-snapshot.js";
 
 /** A frame of at most so many bytes goes over every connection. */
 const SMALL_BYTES = 4096;
 /** A large frame moves to another connection when its own has brought no acknowledgement for so long. Unit: ms. */
 const BULK_PATIENCE_MS = 150;
+/** What a chunk leaves free on its connection, for urgent frames. Unit: bytes. */
+const CHUNK_MARGIN = 32 * 1024;
+/** What a chunk's frame has besides the data, at most. Unit: bytes. */
+const CHUNK_OVERHEAD = 128;
 
 export interface PeerLinkOptions {
   readonly peer: WitnessId;
@@ -38,6 +45,20 @@ export interface PeerLinkOptions {
   readonly nowMs: () => number;
   readonly log: TransportLog;
   readonly quiet: QuietLog;
+  readonly snapshots: SnapshotSending;
+}
+
+/** How snapshots are sent. */
+export interface SnapshotSending {
+  /** Data in one chunk, at most. */
+  readonly chunkBytes: number;
+  /** An offer without an answer is repeated after so long. */
+  readonly retryMs: number;
+  /** A snapshot without progress is given up after so long. */
+  readonly patienceMs: number;
+  /** The number of the next transfer of this life. */
+  readonly nextTransfer: () => number;
+  readonly onSent: (to: WitnessId, index: LogIndex, ok: boolean) => void;
 }
 
 /** What was counted on the way out. Growing only. */
@@ -74,6 +95,9 @@ export class PeerLink {
   private closed = false;
   /** The peer refuses this witness as no peer of its own; said once, until it takes it. */
   private toldUnknown = false;
+  private snapshot: OutgoingSnapshot | null = null;
+  /** True when a chunk goes before the bulk that waits. */
+  private chunkIsNext = false;
 
   constructor(options: PeerLinkOptions) {
     this.options = options;
@@ -117,10 +141,68 @@ export class PeerLink {
 
   /** Sends as soon as a connection can take it, or queues, or drops. */
   send(message: PeerMessage, urgent: boolean): void {
+    this.sendBody({ kind: "message", message }, urgent, urgent ? supersedingKey(message) : null);
+  }
+
+  /** Answers the sender of a snapshot; a newer answer replaces one that still waits. */
+  sendStatus(status: SnapshotStatus): void {
+    this.sendBody({ kind: "status", status }, true, "status");
+  }
+
+  /**
+   * Streams the snapshot of a MsgSnap. One that is under way goes on, unless the new one is of a later index or
+   * speaks for a later term: then it takes its place, and only its own end is reported.
+   */
+  sendSnapshot(message: OfferMessage): void {
+    const { onSent, nextTransfer, ...rest } = this.options.snapshots;
+    const { index } = message.snapshot;
+    if (this.closed) return;
+    if (this.snapshot !== null) {
+      const before = this.snapshot.message;
+      if (index <= before.snapshot.index && message.term <= before.term) return;
+      this.snapshot.abandon();
+    }
+    const transfer = nextTransfer();
+    this.options.log.info({ peer: this.peer, index }, `sending a snapshot at index ${index}`);
+    this.snapshot = new OutgoingSnapshot({
+      ...rest,
+      message,
+      transfer,
+      nowMs: this.options.nowMs,
+      offer: () => this.sendBody({ kind: "offer", offer: { transfer, message } }, true, "offer"),
+      onWritable: () => this.flush(),
+      onEnd: (failure, words) => this.onSnapshotEnd(message, failure, words),
+    });
+  }
+
+  /** What the peer says of a snapshot that it is sent. */
+  onStatus(life: number, seq: number, status: SnapshotStatus): void {
+    this.snapshot?.onStatus(life, seq, status);
+  }
+
+  /** How far the snapshot is that is under way; null: none is. */
+  get snapshotProgress(): SnapshotProgress | null {
+    return this.snapshot?.progress ?? null;
+  }
+
+  private onSnapshotEnd(message: OfferMessage, failure: SnapshotFailure | null, words: string): void {
+    const { peer } = this;
+    const { index } = message.snapshot;
+    this.snapshot = null;
+    if (failure === null) this.options.log.info({ peer, index }, `sent the snapshot at index ${index}`);
+    else
+      this.options.log.warn(
+        { peer, index, code: failure },
+        `the snapshot at index ${index} is given up: ${words}`,
+      );
+    this.options.snapshots.onSent(peer, index, failure === null);
+  }
+
+  private sendBody(body: FrameBody, urgent: boolean, key: string | null): void {
     if (this.closed) return;
     const madeMs = this.options.nowMs();
     const seq = this.seq;
-    const bytes = encodeFrame({ seq, sentMs: madeMs, body: { kind: "message", message } });
+    const bytes = encodeFrame({ seq, sentMs: madeMs, body });
     if (bytes.length > this.options.limits.frameBytes) {
       this.sent.tooLarge += 1;
       const fields = { peer: this.peer, bytes: bytes.length, limit: this.options.limits.frameBytes };
@@ -132,13 +214,14 @@ export class PeerLink {
       return;
     }
     this.seq += 1;
-    this.queue.push({ seq, bytes, urgent, key: urgent ? supersedingKey(message) : null, madeMs });
+    this.queue.push({ seq, bytes, urgent, key, madeMs });
     this.flush();
   }
 
   /** Replaces what stalls, dials what is missing, pings what is quiet. */
   sweep(nowMs: number): void {
     for (const slot of this.allSlots()) slot.sweep(nowMs);
+    this.snapshot?.sweep(nowMs);
     for (const connection of this.connections()) {
       const isQuiet = nowMs - connection.lastWriteMs >= this.options.timing.pingMs;
       if (isQuiet && connection.canTake(16)) connection.write(this.ping(nowMs), null);
@@ -163,7 +246,15 @@ export class PeerLink {
     return { rttMs: best?.rttMs ?? null, lossEstimate: best?.lossEstimate ?? 0 };
   }
 
+  /** The peer is none any more: as `close`, and a snapshot under way has failed. */
+  remove(): void {
+    this.snapshot?.fail("snapshot_peer_removed", "the peer was removed");
+    this.close();
+  }
+
+  /** For good: every connection ends, and what waits is dropped. */
   close(): void {
+    this.snapshot?.abandon();
     this.closed = true;
     for (const slot of this.allSlots()) slot.close("the link to this peer is closed");
   }
@@ -173,14 +264,41 @@ export class PeerLink {
   }
 
   private flush(): void {
-    for (const kind of ["urgent", "bulk"] as const) {
-      for (;;) {
-        const next = this.queue.peek(kind, this.options.nowMs());
-        if (next === undefined || !this.write(next)) break;
-        this.queue.take(kind);
-        this.sent.messages += 1;
-      }
+    while (this.flushOne("urgent"));
+    for (;;) {
+      const isBulkDue = this.queue.peek("bulk", this.options.nowMs()) !== undefined;
+      // Whose turn it is waits for it, though the other might be small enough to slip through: a large message
+      // needs its connection empty.
+      const wrote = isBulkDue && !this.chunkIsNext ? this.flushOne("bulk") : this.writeChunk(isBulkDue);
+      if (!wrote) return;
     }
+  }
+
+  /** Writes the next message of a lane; false when there is none or no connection takes it. */
+  private flushOne(kind: "urgent" | "bulk"): boolean {
+    const next = this.queue.peek(kind, this.options.nowMs());
+    if (next === undefined || !this.write(next)) return false;
+    this.queue.take(kind);
+    this.sent.messages += 1;
+    if (kind === "bulk") this.chunkIsNext = this.snapshot !== null;
+    return true;
+  }
+
+  /** Writes a chunk of the snapshot, if one is due; if none is, it is the turn of bulk. */
+  private writeChunk(isBulkDue: boolean): boolean {
+    const { snapshot } = this;
+    const chunk = snapshot?.peek() ?? null;
+    this.chunkIsNext = chunk !== null;
+    if (snapshot === null || chunk === null) return isBulkDue;
+    const room = chunk.data.length + CHUNK_OVERHEAD + CHUNK_MARGIN;
+    const [connection] = this.chooseBulk(this.connections().filter((one) => one.canTake(room)));
+    if (connection === undefined) return false;
+    const body: FrameBody = { kind: "chunk", chunk: { ...chunk, transfer: snapshot.transfer } };
+    const frame = encodeFrame({ seq: 0, sentMs: this.options.nowMs(), body });
+    connection.write(frame, null);
+    snapshot.written(chunk, frame);
+    this.chunkIsNext = false;
+    return true;
   }
 
   /** True when at least one connection took it. */
@@ -251,6 +369,7 @@ export class PeerLink {
   private onLost(connection: Connection, path: Path, end: ConnectionEnd): void {
     if (this.bulk === connection) this.bulk = null;
     if (this.closed) return;
+    this.snapshot?.onLost(new Set(connection.unacknowledged().map(({ frame }) => frame)));
     this.sendAgain(connection);
     const address = addressText(path.address);
     if (connection.lastAckMs !== null) this.sent.replaced += 1;

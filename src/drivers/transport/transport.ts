@@ -6,23 +6,28 @@
  * what comes late or twice is dropped, and Raft and the steadily re-sent views make up for it. What it does
  * promise: `onMessage` sees only messages in range, of this cluster, from a witness that is a peer now; queues
  * are bounded; and a healed link carries messages again within about a second. Peers come and go while it runs
- * (`updatePeers`). Of Raft's node ids nothing is known here: the core judges them.
+ * (`updatePeers`). Of Raft's node ids nothing is known here: the core judges them. One kind of message is as
+ * large as the state: a MsgSnap is streamed in chunks, goes on where a broken connection left it, and arrives whole
+ * or not at all; `onSnapshotSent` tells which.
  */
 import { performance } from "node:perf_hooks";
 import { ServerCredentials } from "@grpc/grpc-js";
-import type { WitnessId } from "../../core/base/ids.js";
+import type { LogIndex, WitnessId } from "../../core/base/ids.js";
 import { isCount } from "../../core/base/ids.js";
 import type { PeerAddress, PeerMessage } from "../../core/witness/contract.js";
 import { addressText, type HostPort, parseAddress } from "./address.js";
 import type { ConnectionOptions } from "./connection.js";
 import { type RefusalReason, TransportError } from "./errors.js";
 import { HostLookup } from "./host-lookup.js";
-import { Inbound } from "./inbound.js";
+import { type ArrivedBody, Inbound } from "./inbound.js";
 import { Listener } from "./listener.js";
 import { QuietLog, type TransportLog } from "./log.js";
 import { PeerLink } from "./peer-link.js";
+import { IncomingSnapshots, type Origin } from "./snapshot-in.js";
+import type { SnapshotProgress } from "./snapshot-out.js";
 import { transportTiming } from "./timing.js";
 import { encodeFrame, PROTOCOL_VERSION } from "./wire.js";
+import { CHUNK_LIMIT, offerMessage } from "./wire-snapshot.js";
 
 export interface TransportOptions {
   readonly cluster: string;
@@ -44,6 +49,17 @@ export interface TransportOptions {
    * `send` or `openTransport` runs.
    */
   readonly onMessage: (from: WitnessId, message: PeerMessage, disk: string) => void;
+  /**
+   * Called once for each MsgSnap that `send` began to stream and that no newer one replaced. True: the peer has
+   * it whole and hands it to its core. False: it was given up (docs/errors.md), and the log says why. Never while
+   * `send` or `updatePeers` runs.
+   */
+  readonly onSnapshotSent?: (to: WitnessId, index: LogIndex, ok: boolean) => void;
+  /**
+   * A snapshot of which a peer has confirmed nothing for so long is given up; some election timeouts. Default:
+   * fifty heartbeats, at least 10 s.
+   */
+  readonly snapshotPatienceMs?: number;
   readonly log: TransportLog;
   readonly limits?: Partial<TransportLimits>;
   /** TLS between witnesses; absent: plain TCP. */
@@ -61,6 +77,10 @@ export interface TransportLimits {
   readonly staleMs: number;
   /** Inbound streams of one peer. */
   readonly streamsPerPeer: number;
+  /** Largest encoding of a snapshot that is taken. */
+  readonly snapshotBytes: number;
+  /** What is here of a snapshot that brings nothing for so long is dropped. */
+  readonly snapshotAgeMs: number;
 }
 
 /** The place for TLS: credentials of the server, and what wraps an outgoing socket. */
@@ -103,11 +123,18 @@ export interface PeerStats {
   readonly lastTrouble: string | null;
 }
 
+/** A snapshot on its way, and how far it is. */
+export interface OutgoingSnapshotProgress extends SnapshotProgress {
+  readonly to: WitnessId;
+}
+
 export interface Transport {
   /**
    * Sends or queues one message; returns at once, promises nothing. `urgent`: small and better new than
    * complete: it overtakes bulk, and a newer one of its kind replaces it while it waits. A message to a
-   * witness that is no peer is dropped: it may have been removed while the message waited for the disk.
+   * witness that is no peer is dropped: it may have been removed while the message waited for the disk. A MsgSnap,
+   * whose `snapshot.data` must be a `State` that nobody changes any more, is streamed: while one is under way to the
+   * peer, another one takes its place if it is of a later index or term, and is dropped else.
    */
   send(to: WitnessId, message: PeerMessage, options: { readonly urgent: boolean }): void;
   /**
@@ -117,6 +144,8 @@ export interface Transport {
    */
   updatePeers(peers: readonly PeerAddress[]): void;
   stats(): readonly PeerStats[];
+  /** The snapshots that are on their way to peers. */
+  snapshots(): readonly OutgoingSnapshotProgress[];
   /** Streams refused before their sender was known, by reason. */
   strangers(): Readonly<Partial<Record<RefusalReason, number>>>;
   /** Ports listened on, in the order of `listen`. */
@@ -131,7 +160,12 @@ const DEFAULT_LIMITS: Omit<TransportLimits, "staleMs"> = {
   bulkMessages: 256,
   queueBytes: 8 * 1024 * 1024,
   streamsPerPeer: 16,
+  snapshotBytes: 1024 * 1024 * 1024,
+  snapshotAgeMs: 120_000,
 };
+
+/** What a chunk carries: small enough that a slow line is not taken up for long. Unit: bytes. */
+const CHUNK_BYTES = 64 * 1024;
 
 /** A sweep that comes so much too late tells of this process's own sleep, not of the peers. Unit: ms. */
 const OWN_GAP_MS = 150;
@@ -161,15 +195,49 @@ export async function openTransport(options: TransportOptions): Promise<Transpor
     streamsPerPeer: limits.streamsPerPeer,
     nowMs,
     quiet,
-    onMessage: (from, message, disk) => {
-      if (phase === "open") options.onMessage(from, message, disk);
+    onArrival: (origin, body, seq) => {
+      if (phase === "open") onArrival(origin, body, seq);
     },
     onAlive: (remote) => listener?.onAlive(remote),
   });
   const links = new Map<WitnessId, PeerLink>();
+  const incoming = new IncomingSnapshots({
+    limitBytes: limits.snapshotBytes,
+    ageMs: limits.snapshotAgeMs,
+    nowMs,
+    log: options.log,
+    answer: (to, status) => links.get(to)?.sendStatus(status),
+    onSnapshot: (message, { from, disk }) => options.onMessage(from, { kind: "raft", message }, disk),
+  });
+  const onArrival = (origin: Origin, body: ArrivedBody, seq: number): void => {
+    switch (body.kind) {
+      case "message":
+        return options.onMessage(origin.from, body.message, origin.disk);
+      case "offer":
+        return incoming.onOffer(origin, body.offer);
+      case "chunk":
+        return incoming.onChunk(origin, body.chunk);
+      case "status":
+        if (body.status.life === options.life)
+          links.get(origin.from)?.onStatus(origin.life, seq, body.status);
+    }
+  };
+  const onSnapshotSent = (to: WitnessId, index: LogIndex, ok: boolean): void =>
+    queueMicrotask(() => {
+      if (phase === "open") options.onSnapshotSent?.(to, index, ok);
+    });
+  let transfers = 0;
+  const sending = {
+    // A frame must hold a chunk and what is around it.
+    chunkBytes: Math.min(CHUNK_BYTES, CHUNK_LIMIT, limits.frameBytes - 1024),
+    retryMs: Math.max(500, 5 * options.heartbeatMs),
+    patienceMs: options.snapshotPatienceMs ?? Math.max(10_000, 50 * options.heartbeatMs),
+    nextTransfer: () => ++transfers,
+    onSent: onSnapshotSent,
+  };
   // Where the numbers of a removed peer's messages ended: should it come back, it still remembers them.
   const seqs = new Map<WitnessId, number>();
-  const link = (peer: WitnessId, addresses: readonly HostPort[]): void => {
+  const addLink = (peer: WitnessId, addresses: readonly HostPort[]): void => {
     const linkOptions = {
       peer,
       addresses,
@@ -182,11 +250,12 @@ export async function openTransport(options: TransportOptions): Promise<Transpor
       nowMs,
       log: options.log,
       quiet,
+      snapshots: sending,
     };
     links.set(peer, new PeerLink(linkOptions));
   };
   for (const { witness, addresses } of options.peers)
-    link(
+    addLink(
       witness,
       addresses.map((text) => parseAddress(text, `address of peer ${witness}`)),
     );
@@ -211,6 +280,7 @@ export async function openTransport(options: TransportOptions): Promise<Transpor
     excused = gapMs > OWN_GAP_MS && !excused;
     if (excused) return;
     for (const one of links.values()) one.sweep(atMs);
+    incoming.sweep(atMs);
     opened.sweep(atMs);
   };
   const timer = setInterval(sweep, timing.sweepMs);
@@ -219,7 +289,10 @@ export async function openTransport(options: TransportOptions): Promise<Transpor
 
   return {
     send(to, message, { urgent }) {
-      links.get(to)?.send(message, urgent);
+      const link = links.get(to);
+      if (message.kind !== "raft" || message.message.type !== "MsgSnap") link?.send(message, urgent);
+      else if (link !== undefined) link.sendSnapshot(offerMessage(message.message));
+      else onSnapshotSent(to, offerMessage(message.message).snapshot.index, false);
     },
     updatePeers(peers) {
       if (phase === "closed") return;
@@ -232,19 +305,24 @@ export async function openTransport(options: TransportOptions): Promise<Transpor
         if (wanted.has(peer)) continue;
         links.delete(peer);
         seqs.set(peer, gone.nextSeq);
-        gone.close();
+        gone.remove();
         options.log.info({ peer }, "peer removed");
       }
       inbound.updatePeers([...wanted.keys()]);
+      incoming.updatePeers([...wanted.keys()]);
       for (const [peer, addresses] of wanted) {
         const kept = links.get(peer);
         if (kept !== undefined) kept.updateAddresses(addresses);
         else {
-          link(peer, addresses);
+          addLink(peer, addresses);
           options.log.info({ peer, addresses: addresses.map(addressText) }, "peer added");
         }
       }
     },
+    snapshots: () =>
+      [...links].flatMap(([to, { snapshotProgress }]) =>
+        snapshotProgress === null ? [] : [{ to, ...snapshotProgress }],
+      ),
     stats: () => [...links.values()].map((one) => peerStats(one, inbound, nowMs())),
     strangers: () => ({ ...inbound.strangers }),
     ports: opened.ports,

@@ -20,6 +20,7 @@ import {
   type Frame,
 } from "../../../src/drivers/transport/wire.js";
 import { CONTEXT_LIMIT, NODE_LIMIT, WIRE_MESSAGE_TYPES } from "../../../src/drivers/transport/wire-raft.js";
+import type { SnapshotOffer, SnapshotStatus } from "../../../src/drivers/transport/wire-snapshot.js";
 import { raftMessage } from "./helpers.js";
 
 const count = fc.oneof(fc.maxSafeNat(), fc.nat(100), fc.constantFrom(0, 2 ** 32, Number.MAX_SAFE_INTEGER));
@@ -126,6 +127,39 @@ const message: fc.Arbitrary<PeerMessage> = fc.oneof(
     message: text,
   }),
 );
+const members = fc
+  .uniqueArray(fc.integer({ min: 1, max: NODE_LIMIT }), { maxLength: 5 })
+  .map((ids) => ids.sort((a, b) => a - b).map(nodeId));
+const offer: fc.Arbitrary<SnapshotOffer> = fc
+  .record({
+    transfer: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+    from: fc.integer({ min: 1, max: NODE_LIMIT }).map(nodeId),
+    index: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }).map(logIndex),
+    terms: fc.tuple(count, count).map(([a, b]) => [Math.min(a, b) || 1, Math.max(a, b, 1)] as const),
+    voters: members.filter((ids) => ids.length > 0),
+    learners: members,
+    votersOutgoing: members,
+    learnersNext: members,
+    autoLeave: fc.boolean(),
+  })
+  .map(({ transfer, from, index, terms, ...confState }) => ({
+    transfer,
+    message: {
+      ...raftMessage("MsgSnap", from, 2, { term: term(terms[1]) }),
+      snapshot: { index, term: term(terms[0]), confState, data: null },
+    },
+  }));
+const place = { life: count, transfer: count };
+const status: fc.Arbitrary<SnapshotStatus> = fc.oneof(
+  fc.record({ ...place, state: fc.constant("receiving"), offset: count }),
+  fc.record({ ...place, state: fc.constantFrom("unknown", "done") }),
+  fc.record({
+    ...place,
+    state: fc.constant("refused"),
+    reason: fc.constantFrom("snapshot_checksum", "snapshot_too_large", "snapshot_undecodable"),
+    message: text,
+  }),
+);
 const sentMs = fc.double({ min: 0, max: Number.MAX_SAFE_INTEGER, noNaN: true });
 const frame: fc.Arbitrary<Frame> = fc.oneof(
   fc.record({
@@ -149,6 +183,30 @@ const frame: fc.Arbitrary<Frame> = fc.oneof(
     }),
   }),
   fc.record({ seq: fc.constant(0), sentMs, body: fc.record({ kind: fc.constant("ping") }) }),
+  fc.record({
+    seq: fc.constant(0),
+    sentMs,
+    body: fc.record({
+      kind: fc.constant("chunk"),
+      chunk: fc.record({
+        transfer: count,
+        offset: fc.nat(),
+        data: fc.uint8Array({ minLength: 1, maxLength: 60 }).map((bytes) => new Uint8Array(bytes)),
+        checksum: fc.nat(0xffff_ffff),
+        digest: fc.option(
+          fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => new Uint8Array(bytes)),
+        ),
+      }),
+    }),
+  }),
+  fc.record({
+    seq: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+    sentMs,
+    body: fc.oneof(
+      fc.record({ kind: fc.constant("offer"), offer }),
+      fc.record({ kind: fc.constant("status"), status }),
+    ),
+  }),
 );
 
 /** fast-check's -0 is 0 on the wire and in every comparison that matters. */
@@ -253,6 +311,14 @@ function raftOf({ body }: Frame): Message {
 /** Every value of an accepted frame is one that the types promise. */
 function checkFrame({ seq, sentMs: at, body }: Frame): void {
   assert.ok(isCount(seq) && Number.isFinite(at) && at >= 0);
+  if (body.kind === "offer") return checkOffer(body.offer);
+  if (body.kind === "chunk") {
+    const { offset, data, digest } = body.chunk;
+    return assert.ok(
+      isCount(offset + data.length) && data.length > 0 && (digest === null || digest.length === 32),
+    );
+  }
+  if (body.kind === "status") return assert.ok(isCount(body.status.life) && isCount(body.status.transfer));
   if (body.kind !== "message") return;
   switch (body.message.kind) {
     case "raft":
@@ -273,6 +339,16 @@ function checkFrame({ seq, sentMs: at, body }: Frame): void {
         assert.ok(isCount(answer.index) && (answer.epoch === null || isCount(answer.epoch)));
     }
   }
+}
+
+function checkOffer({ transfer, message }: SnapshotOffer): void {
+  const { index, term: at, confState, data } = message.snapshot;
+  assert.ok(transfer > 0 && isCount(transfer) && index > 0 && isCount(index) && at > 0 && at <= message.term);
+  assert.equal(data, null);
+  const { voters, learners, votersOutgoing, learnersNext } = confState;
+  assert.ok(voters.length > 0);
+  for (const ids of [voters, learners, votersOutgoing, learnersNext])
+    for (const [i, id] of ids.entries()) assert.ok(isCount(id) && id <= NODE_LIMIT && id > (ids[i - 1] ?? 0));
 }
 
 function checkRaft(got: Message): void {
@@ -421,6 +497,47 @@ test("four megabytes of empty entries are refused before they are unpacked into 
     body: { kind: "message", message: { kind: "raft", message: full } },
   });
   assert.equal(decodeFrame(honest).kind, "ok");
+});
+
+test("a snapshot offer that contradicts itself is refused", () => {
+  const decoded = (more: object, snapshot: object = {}) => {
+    const message = {
+      ...raftMessage("MsgSnap", 1, 2, { term: term(5) }),
+      snapshot: {
+        index: logIndex(7),
+        term: term(5),
+        confState: {
+          voters: [1, 2].map(nodeId),
+          learners: [],
+          votersOutgoing: [],
+          learnersNext: [],
+          autoLeave: false,
+          ...more,
+        },
+        data: null,
+        ...snapshot,
+      },
+    };
+    return decodeFrame(
+      encodeFrame({ seq: 1, sentMs: 1, body: { kind: "offer", offer: { transfer: 1, message } } }),
+    ).kind;
+  };
+  assert.equal(decoded({}), "ok");
+  assert.equal(decoded({}, { term: term(6) }), "refused", "it knows a term that its sender does not");
+  assert.equal(decoded({}, { index: logIndex(0) }), "refused");
+  assert.equal(decoded({ voters: [] }), "refused");
+  assert.equal(decoded({ voters: [nodeId(2), nodeId(1)] }), "refused");
+  assert.equal(decoded({ learners: [nodeId(2), nodeId(2)] }), "refused");
+  assert.equal(decoded({ learners: [nodeId(0)] }), "refused");
+  assert.equal(decoded({ learners: [nodeId(NODE_LIMIT + 1)] }), "refused");
+  const many = Array.from({ length: 5000 }, (_, i) => nodeId(i + 1));
+  assert.equal(decoded({ voters: many }), "refused");
+  const snap = { ...raftMessage("MsgSnap", 1, 2) };
+  const bare = (message: Message) =>
+    encodeFrame({ seq: 1, sentMs: 1, body: { kind: "message", message: { kind: "raft", message } } });
+  assert.equal(decodeFrame(bare(snap)).kind, "refused", "a MsgSnap without a snapshot");
+  const full = { index: logIndex(1), term: term(1), confState: null as never, data: null };
+  assert.throws(() => bare({ ...snap, snapshot: full }), /travels in chunks/);
 });
 
 test("acknowledgements survive the trip", () => {
