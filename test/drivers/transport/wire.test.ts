@@ -94,11 +94,15 @@ const view: fc.Arbitrary<View> = fc.record({
   ),
 });
 
-const write: fc.Arbitrary<WriteRequest> = fc.oneof(
+const unnamed: fc.Arbitrary<WriteRequest> = fc.oneof(
   fc.record({ kind: fc.constant("switchover"), group: text, to: text.map(siteId), by: text, reason: text }),
   fc.record({ kind: fc.constant("hold"), group: text, by: text, reason: text }),
   fc.record({ kind: fc.constant("resume"), group: text, by: text }),
   fc.record({ kind: fc.constant("transfer"), to: text.map(witnessId) }),
+);
+const write: fc.Arbitrary<WriteRequest> = fc.oneof(
+  unnamed,
+  fc.tuple(unnamed, name, count).map(([bare, id, sequence]) => ({ ...bare, session: { id, sequence } })),
 );
 const response: fc.Arbitrary<AdminResponse> = fc.oneof(
   fc.record({
@@ -193,9 +197,12 @@ function checkFrame({ seq, sentMs: at, body }: Frame): void {
       return checkRaft(body.message.message);
     case "view":
       return checkView(body.message.view);
-    case "forward":
+    case "forward": {
+      const { session, ...write } = body.message.write;
       assert.ok(body.message.request.length > 0 && isCount(body.message.term));
-      return checkStrings(body.message.write);
+      if (session !== undefined) assert.ok(session.id.length > 0 && isCount(session.sequence));
+      return checkStrings(write);
+    }
     case "forwarded": {
       const { response: answer } = body.message;
       assert.ok(answer.kind === "accepted" || answer.kind === "refused");
