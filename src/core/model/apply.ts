@@ -12,6 +12,7 @@
 import type { LogIndex, Term } from "../base/ids.js";
 import { configure } from "./apply-config.js";
 import { hold, note, resume } from "./apply-group.js";
+import { memberAdd, memberBind, memberPromote, memberRemove } from "./apply-members.js";
 import { begin, close, decide, finish, grant } from "./apply-plan.js";
 import { observe, stale } from "./apply-view.js";
 import { type Change, refused, type Stamp } from "./change.js";
@@ -121,6 +122,14 @@ function changeOf(state: State, stamp: Stamp, command: Command): Change {
       return note(state, command);
     case "refuse":
       return refused(command.message);
+    case "member_add":
+      return memberAdd(state, stamp, command);
+    case "member_promote":
+      return memberPromote(state, stamp, command);
+    case "member_remove":
+      return memberRemove(state, stamp, command);
+    case "member_bind":
+      return memberBind(state, command);
     default:
       return refused(`unknown command ${String((command as { kind?: unknown }).kind)}`);
   }

@@ -18,6 +18,13 @@ export const REFUSAL_CODES = {
   not_held: "the group is not on hold",
   invalid: "a field of the request is out of range",
   busy: "too many requests or proposals are waiting; try again",
+  member_exists: "a witness of that name, or at that address, takes part already",
+  not_learner: "the witness votes already",
+  not_caught_up: "the learner does not have the log yet, or is not heard of",
+  member_active: "the witness that shall be replaced is alive",
+  change_running: "another change of the members is not finished",
+  last_voter: "the last voter cannot be removed",
+  would_lose_quorum: "too few voters that are alive would be left to decide anything",
   recovering: "this witness lost durable log and rebuilds it; ask another one",
   stopping: "this witness is stopping; ask another one",
   session_expired:

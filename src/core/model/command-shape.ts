@@ -134,18 +134,18 @@ const dns = shape<EmbeddedDnsConfig>({
   ),
 });
 
+const witness = shape<WitnessConfig>({
+  id: name,
+  site: orNull(name),
+  peers: list(text),
+  admin: text,
+  dns: orNull(text),
+});
+
 const config = shape<ClusterConfig>({
   cluster: text,
   version: count,
-  witnesses: list(
-    shape<WitnessConfig>({
-      id: name,
-      site: orNull(name),
-      peers: list(text),
-      admin: text,
-      dns: orNull(text),
-    }),
-  ),
+  witnesses: list(witness),
   sites: list(shape<SiteConfig>({ id: name })),
   groups: list(group),
   timings: shape<Timings>({
@@ -215,6 +215,10 @@ const command = union<Command>({
   resume: { group: text, by: text },
   note: { group: text, code: orNull(text), message: text, evidence: list(text) },
   refuse: { code: oneOf(...REFUSAL_CODE_LIST), message: text },
+  member_add: { witness, replaces: orNull(count), node: count, by: text },
+  member_promote: { node: count, by: text },
+  member_remove: { node: count, by: text },
+  member_bind: { node: count, disk: text },
 });
 
 const ordinal: Check = (value, path) =>

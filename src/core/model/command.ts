@@ -10,10 +10,12 @@ import { type Epoch, isCount, type SiteId, type WitnessId } from "../base/ids.js
 import { decodeUtf8, encodeUtf8 } from "../base/utf8.js";
 import type { RefusalCode } from "./code.js";
 import type { ClusterConfig } from "./config.js";
+import type { MemberCommand } from "./members.js";
 import type { Observation } from "./observation.js";
 import type { PlanKind, SessionKey, StepKey, StepName, StepOutcome } from "./state.js";
 
 export type Command =
+  | MemberCommand
   /** The leader's document replaces an older version. */
   | { readonly kind: "configure"; readonly config: ClusterConfig; readonly hash: string }
   /** What changed in one witness's view. */
@@ -68,6 +70,11 @@ export type Command =
     }
   /** The leader refused a write that has a name: changes nothing, and settles what that name is answered. */
   | { readonly kind: "refuse"; readonly code: RefusalCode; readonly message: string };
+
+/** Whether the command is one of those that change who takes part in the log. */
+export function isMemberCommand(command: Command): command is MemberCommand {
+  return command.kind.startsWith("member_");
+}
 
 /** What stands in a log entry: the command, the leader's stamp, and who waits for it. */
 export interface Envelope {

@@ -15,7 +15,7 @@
  */
 import type { LogIndex } from "../base/ids.js";
 import type { RefusalCode } from "./code.js";
-import type { Command } from "./command.js";
+import { type Command, isMemberCommand } from "./command.js";
 import type { AuditRecord, SessionKey, SessionRecord, WriteOutcome } from "./state.js";
 
 /** Sessions that are remembered; past it the one that wrote longest ago is forgotten. */
@@ -78,7 +78,8 @@ export function outcomeOf(
 ): WriteOutcome {
   if (command.kind === "refuse") return refusedOutcome(command.code, command.message);
   if (reason !== null) {
-    return refusedOutcome("plan_running", `the state changed before the request was decided: ${reason}`);
+    const code = isMemberCommand(command) ? "change_running" : "plan_running";
+    return refusedOutcome(code, `the state changed before the request was decided: ${reason}`);
   }
   return {
     kind: "accepted",

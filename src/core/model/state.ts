@@ -5,9 +5,10 @@
  * which only grow. Wall times stand beside them for people and decide nothing. Lists and records are kept in a fixed
  * order so that equal states have equal encodings.
  */
-import type { Epoch, LogIndex, SiteId, Term, WitnessId } from "../base/ids.js";
+import type { Epoch, LogIndex, NodeId, SiteId, Term, WitnessId } from "../base/ids.js";
 import type { RefusalCode } from "./code.js";
 import type { ClusterConfig, TargetKey } from "./config.js";
+import type { Member } from "./members.js";
 import type { Evidence, Opinion } from "./observation.js";
 
 export interface State {
@@ -18,7 +19,12 @@ export interface State {
   readonly clusterTimeMs: number;
   /** The replicated document; null until a leader has committed one. */
   readonly config: ClusterConfig | null;
+  /** Hash of the file that it came from; another text when members changed since, and no file says the same. */
   readonly configHash: string;
+  /** Who takes part in the log, sorted by node id; empty until a document is replicated. */
+  readonly members: readonly Member[];
+  /** The node id that the next member gets. */
+  readonly nextNode: NodeId;
   /** What each witness was last committed to see, by witness, in the order of the document. */
   readonly witnesses: Readonly<Record<string, WitnessRecord>>;
   /** By group id, in the order of the document. */
@@ -157,6 +163,7 @@ export type AuditKind =
   | "plan_rolled_back"
   | "hold"
   | "resume"
+  | "member"
   | "note";
 
 /**
@@ -214,6 +221,8 @@ export const EMPTY_STATE: State = {
   clusterTimeMs: 0,
   config: null,
   configHash: "",
+  members: [],
+  nextNode: 1 as NodeId,
   witnesses: {},
   groups: {},
   history: [],

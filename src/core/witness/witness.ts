@@ -12,9 +12,17 @@ import { assert, assertNever } from "../base/assert.js";
 import { type LogIndex, logIndex, NO_NODE, type Term, term, type WitnessId } from "../base/ids.js";
 import { decodeUtf8, encodeUtf8 } from "../base/utf8.js";
 import { Detector, judgeGroup } from "../health/health.js";
-import type { AdminRequest, AdminResponse, Refusal, WriteRequest } from "../model/admin.js";
+import {
+  type AdminRequest,
+  type AdminResponse,
+  isMemberWrite,
+  type MemberWrite,
+  type Refusal,
+  type WriteRequest,
+} from "../model/admin.js";
 import type { Command } from "../model/command.js";
 import { type ClusterConfig, findGroup } from "../model/config.js";
+import { membersReport } from "../model/judge-members.js";
 import type { View } from "../model/observation.js";
 import { recall } from "../model/sessions.js";
 import type { SessionKey, State } from "../model/state.js";
@@ -308,6 +316,17 @@ export class Witness {
           explanation === null ? this.unknownGroup(request.group) : { kind: "explain", explanation },
         );
       }
+      case "members": {
+        const { lead, lastIndex } = this.raft.status();
+        const report = membersReport(this.state, {
+          witness: this.options.self,
+          leaderNode: lead === NO_NODE ? null : lead,
+          lastIndex,
+          nowMs: this.moment.nowMs,
+          view: null,
+        });
+        return this.reply(id, { kind: "members", report });
+      }
       default:
         if (this.isLeader) return this.onWrite(id, { kind: "client" }, request);
         if (this.role.leader === null)
@@ -374,6 +393,8 @@ export class Witness {
     const known = write.session === undefined ? null : recall(this.state.sessions, write.session);
     if (known !== null) return answer(responseOf(known));
     if (this.requests.joins(id, origin, write.session)) return;
+    if (isMemberWrite(write))
+      return answer(refuse("not_ready", "this leader does not change the members yet; nothing was done"));
     const command = entryOf(write, this.judgeWrite(write));
     if (command.kind === "refused") return answer(command);
     const proposed = this.propose(`request ${id}`, command, id, write.session);
@@ -381,7 +402,7 @@ export class Witness {
     else answer(refuse("busy", "the leader cannot take proposals now; nothing was done, try again"));
   }
 
-  private judgeWrite(write: Exclude<WriteRequest, { kind: "transfer" }>): Command | Refusal {
+  private judgeWrite(write: Exclude<WriteRequest, { kind: "transfer" } | MemberWrite>): Command | Refusal {
     const { config, groups } = this.state;
     const group = config === null ? undefined : findGroup(config, write.group);
     const current = groups[write.group];

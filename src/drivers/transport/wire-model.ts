@@ -6,7 +6,7 @@
  */
 import { assert } from "../../core/base/assert.js";
 import { epoch, logIndex, siteId, term, witnessId } from "../../core/base/ids.js";
-import type { AdminResponse, WriteRequest } from "../../core/model/admin.js";
+import { type AdminResponse, isMemberWrite, type WriteRequest } from "../../core/model/admin.js";
 import { REFUSAL_CODES, type RefusalCode } from "../../core/model/code.js";
 import type { EvidenceKind, Observation, Opinion, View } from "../../core/model/observation.js";
 import type { SessionKey } from "../../core/model/state.js";
@@ -29,6 +29,7 @@ import {
   writeNumber,
   writeText,
 } from "./fields.js";
+import { MEMBER_FIELDS, readMember, writeMember } from "./wire-members.js";
 
 /** Most observations in one view: targets of the whole cluster. */
 const OBSERVATION_LIMIT = 16_384;
@@ -114,13 +115,14 @@ export function writeForward({
   write,
 }: Extract<PeerMessage, { kind: "forward" }>): object {
   const { session } = write;
+  const name = isMemberWrite(write) ? MEMBER_FIELDS[write.kind] : write.kind;
   const named =
     session === undefined ? null : { id: writeName(session.id), sequence: writeCount(session.sequence) };
   return {
     request: writeName(request),
     term: writeCount(led),
     session: named,
-    [write.kind]: writeFields(write),
+    [name]: writeFields(write),
   };
 }
 
@@ -139,6 +141,11 @@ function writeFields(write: WriteRequest): object {
       return { group: writeText(write.group), by: writeText(write.by) };
     case "transfer":
       return { to: writeText(write.to) };
+    case "member_add":
+    case "member_promote":
+    case "member_remove":
+    case "member_replace":
+      return writeMember(write);
   }
 }
 
@@ -185,6 +192,11 @@ function readWrite(fields: Fields): WriteRequest {
     }
     case "transfer":
       return { kind, to: witnessId(readText(readMessage(fields, kind), "to")) };
+    case "memberAdd":
+    case "memberPromote":
+    case "memberRemove":
+    case "memberReplace":
+      return readMember(kind, readMessage(fields, kind));
     default:
       throw new FieldError("the forwarded write is of a kind that this version does not know");
   }

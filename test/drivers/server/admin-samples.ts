@@ -2,14 +2,16 @@
  * Admin data for tests: a cluster of three witnesses and two sites just after a failover, and a small backend that
  * serves it. The backend is data behind the interface `AdminBackend`; it decides nothing.
  */
-import { epoch, logIndex, siteId, term, witnessId } from "../../../src/core/base/ids.js";
+import { epoch, logIndex, nodeId, siteId, term, witnessId } from "../../../src/core/base/ids.js";
 import type {
   AdminRequest,
   AdminResponse,
   Explanation,
   GroupReport,
+  MembersReport,
   StatusReport,
 } from "../../../src/core/model/admin.js";
+import type { Member } from "../../../src/core/model/members.js";
 import type { Evidence, Opinion, TargetVerdict } from "../../../src/core/model/observation.js";
 import type {
   AuditRecord,
@@ -199,6 +201,59 @@ export const GROUP: GroupReport = {
   },
 };
 
+/** A voter as the first document made it, and a learner that shall take its place elsewhere. */
+const MEMBERS: readonly Member[] = [
+  {
+    witness: W1,
+    node: nodeId(1),
+    site: siteId("lyon"),
+    peers: ["10.1.0.5:7400", "10.9.0.5:7400"],
+    admin: "10.1.0.5:7401",
+    dns: "10.1.0.5:53",
+    role: "voter",
+    disk: "disk-1",
+    replaces: null,
+    inDocument: true,
+    sinceMs: 12_000,
+  },
+  {
+    witness: W1,
+    node: nodeId(4),
+    site: null,
+    peers: ["10.1.0.6:7400"],
+    admin: "10.1.0.6:7401",
+    dns: null,
+    role: "learner",
+    disk: null,
+    replaces: nodeId(1),
+    inDocument: false,
+    sinceMs: NOW_MS - 1_000,
+  },
+];
+
+export const MEMBERS_REPORT: MembersReport = {
+  witness: W2,
+  leader: W2,
+  leaderNode: nodeId(2),
+  appliedIndex: logIndex(4711),
+  lastIndex: logIndex(4712),
+  clusterTimeMs: NOW_MS,
+  changeRunning: true,
+  members: MEMBERS.map((member, at) => ({
+    member,
+    progress:
+      at === 0
+        ? null
+        : {
+            match: logIndex(4000),
+            active: true,
+            state: "StateSnapshot",
+            snapshot: { sentBytes: 1_000, totalBytes: 4_000 },
+            refused: "other_disk",
+          },
+  })),
+};
+
 export const STATUS: StatusReport = {
   cluster: "acme",
   witness: W1,
@@ -217,6 +272,7 @@ export const STATUS: StatusReport = {
   configVersion: 3,
   configDiffers: false,
   witnesses: WITNESSES,
+  members: MEMBERS,
   groups: [GROUP],
 };
 

@@ -94,11 +94,39 @@ const view: fc.Arbitrary<View> = fc.record({
   ),
 });
 
+const peers = fc.array(name, { maxLength: 3 });
 const unnamed: fc.Arbitrary<WriteRequest> = fc.oneof(
   fc.record({ kind: fc.constant("switchover"), group: text, to: text.map(siteId), by: text, reason: text }),
   fc.record({ kind: fc.constant("hold"), group: text, by: text, reason: text }),
   fc.record({ kind: fc.constant("resume"), group: text, by: text }),
   fc.record({ kind: fc.constant("transfer"), to: text.map(witnessId) }),
+  fc.record({
+    kind: fc.constant("member_add"),
+    witness: text.map(witnessId),
+    site: fc.option(text.map(siteId)),
+    peers,
+    admin: text,
+    dns: fc.option(text),
+    by: text,
+  }),
+  fc.record({ kind: fc.constant("member_promote"), witness: text.map(witnessId), by: text }),
+  fc.record({
+    kind: fc.constant("member_remove"),
+    witness: text.map(witnessId),
+    force: fc.boolean(),
+    by: text,
+  }),
+  fc.record({
+    kind: fc.constant("member_replace"),
+    witness: text.map(witnessId),
+    successor: fc.option(text.map(witnessId)),
+    site: fc.option(text.map(siteId)),
+    peers,
+    admin: fc.option(text),
+    dns: fc.option(text),
+    force: fc.boolean(),
+    by: text,
+  }),
 );
 const write: fc.Arbitrary<WriteRequest> = fc.oneof(
   unnamed,
@@ -242,8 +270,10 @@ function checkView(got: View): void {
 }
 
 function checkStrings(value: object): void {
-  for (const inner of Object.values(value))
+  for (const inner of Object.values(value).flat()) {
+    if (typeof inner === "boolean" || inner === null) continue;
     assert.ok(typeof inner === "string" && inner.length <= TEXT_LIMIT);
+  }
 }
 
 const heartbeatFrame = (more: Partial<Message>): Buffer =>
