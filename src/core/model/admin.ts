@@ -39,45 +39,47 @@ export type AdminRequest =
   | ({ readonly kind: "resume"; readonly group: string; readonly by: string } & Named)
   | ({ readonly kind: "transfer"; readonly to: WitnessId } & Named)
   | { readonly kind: "members" }
-  | (MemberWrite & Named);
+  | MemberWrite;
 
 /** Requests that change who takes part in the log. */
-export type MemberWrite =
+export type MemberWrite = Named &
   /** A new witness joins as a learner. */
-  | {
-      readonly kind: "member_add";
-      readonly witness: WitnessId;
-      readonly site: SiteId | null;
-      readonly peers: readonly string[];
-      readonly admin: string;
-      readonly dns: string | null;
-      readonly by: string;
-    }
-  | { readonly kind: "member_promote"; readonly witness: WitnessId; readonly by: string }
-  | {
-      readonly kind: "member_remove";
-      readonly witness: WitnessId;
-      /** Although too few living voters are left. */
-      readonly force: boolean;
-      readonly by: string;
-    }
-  /**
-   * A new member, a learner at first, takes the place of the voter `witness` as soon as it has caught up. What is
-   * null or empty stays as the voter has it.
-   */
-  | {
-      readonly kind: "member_replace";
-      readonly witness: WitnessId;
-      /** Another name for the new one: then both can be alive until the swap. */
-      readonly successor: WitnessId | null;
-      readonly site: SiteId | null;
-      readonly peers: readonly string[];
-      readonly admin: string | null;
-      readonly dns: string | null;
-      /** Although the old one seems alive, or too few living voters are left meanwhile. */
-      readonly force: boolean;
-      readonly by: string;
-    };
+  (
+    | {
+        readonly kind: "member_add";
+        readonly witness: WitnessId;
+        readonly site: SiteId | null;
+        readonly peers: readonly string[];
+        readonly admin: string;
+        readonly dns: string | null;
+        readonly by: string;
+      }
+    | { readonly kind: "member_promote"; readonly witness: WitnessId; readonly by: string }
+    | {
+        readonly kind: "member_remove";
+        readonly witness: WitnessId;
+        /** Although too few living voters are left. */
+        readonly force: boolean;
+        readonly by: string;
+      }
+    /**
+     * A new member, a learner at first, takes the place of the voter `witness` as soon as it has caught up. What is
+     * null or empty stays as the voter has it.
+     */
+    | {
+        readonly kind: "member_replace";
+        readonly witness: WitnessId;
+        /** Another name for the new one: then both can be alive until the swap. */
+        readonly successor: WitnessId | null;
+        readonly site: SiteId | null;
+        readonly peers: readonly string[];
+        readonly admin: string | null;
+        readonly dns: string | null;
+        /** Although the old one seems alive, or too few living voters are left meanwhile. */
+        readonly force: boolean;
+        readonly by: string;
+      }
+  );
 
 /** Requests that change the replicated state or the leadership. */
 export type WriteRequest = Exclude<

@@ -120,8 +120,6 @@ function changeOf(state: State, stamp: Stamp, command: Command): Change {
       return resume(state, command);
     case "note":
       return note(state, command);
-    case "refuse":
-      return refused(command.message);
     case "member_add":
       return memberAdd(state, stamp, command);
     case "member_promote":
@@ -130,6 +128,8 @@ function changeOf(state: State, stamp: Stamp, command: Command): Change {
       return memberRemove(state, stamp, command);
     case "member_bind":
       return memberBind(state, command);
+    case "refuse":
+      return refused(command.message);
     default:
       return refused(`unknown command ${String((command as { kind?: unknown }).kind)}`);
   }

@@ -214,11 +214,11 @@ const command = union<Command>({
   hold: { group: text, by: text, reason: text },
   resume: { group: text, by: text },
   note: { group: text, code: orNull(text), message: text, evidence: list(text) },
-  refuse: { code: oneOf(...REFUSAL_CODE_LIST), message: text },
   member_add: { witness, replaces: orNull(count), node: count, by: text },
   member_promote: { node: count, by: text },
   member_remove: { node: count, by: text },
   member_bind: { node: count, disk: text },
+  refuse: { code: oneOf(...REFUSAL_CODE_LIST), message: text },
 });
 
 const ordinal: Check = (value, path) =>

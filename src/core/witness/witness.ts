@@ -296,6 +296,9 @@ export class Witness {
         return this.onForward(from, message);
       case "forwarded":
         return this.requests.onForwarded(message.request, from, message.response);
+      case "refused":
+        this.publish({ kind: "warning", code: message.code, message: `${from} says: ${message.message}` });
+        return;
       default:
         assertNever(message, "peer message");
     }

@@ -1,5 +1,5 @@
 /**
- * Views and forwarded writes as wire fields and back: what of the model travels between witnesses.
+ * Views, forwarded writes and refusals as wire fields and back: what of the model travels between witnesses.
  *
  * People's words (reasons, messages, evidence) are cut and cleaned when written, so that no text an operator
  * or a probed server comes up with can make a peer refuse the message that carries it.
@@ -51,6 +51,12 @@ const EVIDENCE_KINDS: ReadonlyMap<string, EvidenceKind> = new Map<string, Eviden
 const REFUSALS: ReadonlyMap<string, RefusalCode> = new Map(
   (Object.keys(REFUSAL_CODES) as RefusalCode[]).map((code) => [code, code]),
 );
+type Refused = Extract<PeerMessage, { kind: "refused" }>;
+const REFUSED_CODES: ReadonlyMap<string, Refused["code"]> = new Map<string, Refused["code"]>([
+  ["OTHER_DISK", "other_disk"],
+  ["NO_MEMBER", "no_member"],
+]);
+const REFUSED_CODE_NAMES = invert(REFUSED_CODES);
 const OPINION_NAMES = invert(OPINIONS);
 const EVIDENCE_KIND_NAMES = invert(EVIDENCE_KINDS);
 
@@ -115,14 +121,14 @@ export function writeForward({
   write,
 }: Extract<PeerMessage, { kind: "forward" }>): object {
   const { session } = write;
-  const name = isMemberWrite(write) ? MEMBER_FIELDS[write.kind] : write.kind;
   const named =
     session === undefined ? null : { id: writeName(session.id), sequence: writeCount(session.sequence) };
+  const kind = isMemberWrite(write) ? MEMBER_FIELDS[write.kind] : write.kind;
   return {
     request: writeName(request),
     term: writeCount(led),
     session: named,
-    [name]: writeFields(write),
+    [kind]: writeFields(write),
   };
 }
 
@@ -241,4 +247,18 @@ export function readForwarded(fields: Fields): PeerMessage {
     };
   }
   throw new FieldError("the forwarded answer is of a kind that this version does not know");
+}
+
+/** The wire fields of what a peer says to a witness whose Raft messages it does not take. */
+export function writeRefusal({ code, message }: Refused): object {
+  return { code: REFUSED_CODE_NAMES.get(code), message: writeText(message) };
+}
+
+/** The refusal in `fields`, or a `FieldError`. */
+export function readRefusal(fields: Fields): Refused {
+  return {
+    kind: "refused",
+    code: readChoice(fields, "code", REFUSED_CODES),
+    message: readText(fields, "message"),
+  };
 }
