@@ -116,6 +116,12 @@ export function parsePlace(text: string): Place {
 
 /** Several may stand in one value, apart by commas or spaces, as the environment needs it. */
 function collectAddresses(value: string, previous: readonly string[]): string[] {
+  const added = parseAddresses(value);
+  return previous === DEFAULT_ADDRESSES ? added : [...previous, ...added];
+}
+
+/** One or more `host:port`, apart by commas or spaces. */
+export function parseAddresses(value: string): string[] {
   const added = value.split(/[\s,]+/).filter((part) => part !== "");
   for (const address of added) {
     const match = /^(?:\[[0-9a-fA-F:.]+\]|[^\s:/[\]]+):(\d{1,5})$/.exec(address);
@@ -127,5 +133,5 @@ function collectAddresses(value: string, previous: readonly string[]): string[] 
     }
   }
   if (added.length === 0) throw new InvalidArgumentError("Give host:port.");
-  return previous === DEFAULT_ADDRESSES ? added : [...previous, ...added];
+  return added;
 }

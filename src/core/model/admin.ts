@@ -151,7 +151,7 @@ export interface StatusReport {
   readonly configDiffers: boolean;
   readonly witnesses: readonly WitnessRecord[];
   /** Who takes part in the log, learners too. */
-  readonly members: readonly Member[];
+  readonly members: readonly MemberReport[];
   readonly groups: readonly GroupReport[];
 }
 

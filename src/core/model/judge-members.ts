@@ -37,15 +37,13 @@ export interface LeaderView {
 const CAUGHT_UP_LAG = 1000;
 
 /** True when the member has the log but for what is on its way: it may vote without holding anybody up. */
-export function isCaughtUp(view: LeaderView, node: NodeId): boolean {
-  if (node === view.node) return true;
-  const progress = view.progress.get(node);
+export function isCaughtUp(progress: MemberProgress | null, lastIndex: LogIndex): boolean {
   return (
     progress?.active === true &&
     progress.refused === null &&
     progress.state === "StateReplicate" &&
     progress.match > 0 &&
-    view.lastIndex - progress.match <= CAUGHT_UP_LAG
+    lastIndex - progress.match <= CAUGHT_UP_LAG
   );
 }
 
@@ -56,7 +54,8 @@ export function isCaughtUp(view: LeaderView, node: NodeId): boolean {
 export function promotionDue(state: State, view: LeaderView, by: string): MemberCommand | null {
   if (view.changeRunning) return null;
   const ready = state.members.find(
-    ({ replaces, disk, node }) => replaces !== null && disk !== null && isCaughtUp(view, node),
+    ({ replaces, disk, node }) =>
+      replaces !== null && disk !== null && isCaughtUp(progressOf(view, node), view.lastIndex),
   );
   return ready === undefined ? null : { kind: "member_promote", node: ready.node, by };
 }
@@ -129,7 +128,8 @@ function judgePromote(state: State, view: LeaderView, write: Of<"member_promote"
   const member = memberOf(state, write.witness);
   if (member === null) return unknownWitness(state, write.witness);
   if (member.role === "voter") return refuse("not_learner", `${named(member)} votes already`);
-  if (!isCaughtUp(view, member.node)) return refuse("not_caught_up", behind(view, member));
+  if (!isCaughtUp(progressOf(view, member.node), view.lastIndex))
+    return refuse("not_caught_up", behind(view, member));
   if (member.disk === null) {
     return refuse("not_caught_up", `${named(member)} has not said yet on which disk it lives: wait a moment`);
   }
@@ -240,16 +240,20 @@ function quorumRefusal(view: LeaderView, voters: readonly Member[], when: string
   );
 }
 
+function progressOf(view: LeaderView, node: NodeId): MemberProgress | null {
+  return view.progress.get(node) ?? null;
+}
+
 function isAlive(view: LeaderView, { node }: Member): boolean {
-  const progress = view.progress.get(node);
+  const progress = progressOf(view, node);
   return node === view.node || (progress?.active === true && progress.refused === null);
 }
 
 function behind(view: LeaderView, member: Member): string {
-  const progress = view.progress.get(member.node);
+  const progress = progressOf(view, member.node);
   const who = named(member);
   if (progress?.refused != null) return `${who} is refused (${progress.refused}): see docs/operations.md`;
-  if (progress === undefined || !progress.active)
+  if (progress === null || !progress.active)
     return `${who} is not heard of: start it with an empty data directory; is ${member.peers.join(" or ")} its peer address?`;
   const entries = view.lastIndex - progress.match;
   return `${who} has ${progress.match} of ${view.lastIndex} entries, ${entries} are missing: wait, \`pointsman members\` shows how far it is`;

@@ -22,8 +22,7 @@ const indexCount = counted(logIndex);
 const node = counted(nodeId);
 const witness = named(witnessId);
 
-/** Member. */
-export const member: Codec<Member> = message<Member>({
+const member: Codec<Member> = message<Member>({
   witness,
   node,
   site: nullable(named(siteId)),
@@ -47,6 +46,12 @@ const progress = message<MemberProgress>({
   refused: nullable(text),
 });
 
+/** MemberReport. */
+export const memberReport: Codec<MemberReport> = message<MemberReport>({
+  member,
+  progress: nullable(progress),
+});
+
 /** MembersReport. */
 export const membersReport: Codec<MembersReport> = message<MembersReport>({
   witness,
@@ -56,5 +61,5 @@ export const membersReport: Codec<MembersReport> = message<MembersReport>({
   lastIndex: indexCount,
   clusterTimeMs: millis,
   changeRunning: flag,
-  members: list(message<MemberReport>({ member, progress: nullable(progress) })),
+  members: list(memberReport),
 });

@@ -42,7 +42,7 @@ import {
   WireError,
   wireObject,
 } from "./admin-codec.js";
-import { member as memberWire } from "./admin-wire-members.js";
+import { memberReport } from "./admin-wire-members.js";
 
 const termCount = counted(term);
 const indexCount = counted(logIndex);
@@ -194,7 +194,7 @@ export const statusReport: Codec<StatusReport> = message<StatusReport>({
   configVersion: nullable(count),
   configDiffers: flag,
   witnesses: list(witnessRecord),
-  members: list(memberWire),
+  members: list(memberReport),
   groups: list(groupReport),
 });
 
