@@ -9,14 +9,14 @@ import type { MemberReport, MembersReport } from "../core/model/admin.js";
 import type { AcceptedResponse } from "../drivers/server/admin-wire.js";
 import { printAccepted } from "./accepted.js";
 import { askRequest } from "./ask.js";
-import type { ClientOptions } from "./client-options.js";
+import type { ClientOptions, WriteOptions } from "./client-options.js";
 import { CliError, EXIT } from "./exit-codes.js";
 import { isReady, progressWords } from "./render-members.js";
 import { span } from "./render-words.js";
 import { type Cli, printable } from "./terminal.js";
 
 /** Options of the verbs that can wait. */
-export interface WaitOptions extends ClientOptions {
+export interface WaitOptions extends WriteOptions {
   readonly wait: boolean;
   readonly waitTimeout: number;
 }

@@ -12,8 +12,10 @@ import {
   parseAddresses,
   parseDuration,
   parseName,
+  type WriteOptions,
   withBy,
   withClientOptions,
+  withWriteOptions,
 } from "./client-options.js";
 import { askMembers, type WaitOptions, waitForMember } from "./members-wait.js";
 import { renderMembers } from "./render-members.js";
@@ -55,7 +57,7 @@ function registerList(members: Command, cli: Cli): void {
 }
 
 function registerAdd(members: Command, cli: Cli, user: string): void {
-  withWait(withPlace(withBy(withClientOptions(members.command("add")), user), true))
+  withWait(withPlace(withBy(withWriteOptions(members.command("add")), user), true))
     .description(
       "let a new witness join as a learner: it receives the log and does not count before `promote`",
     )
@@ -92,7 +94,7 @@ function registerAdd(members: Command, cli: Cli, user: string): void {
 }
 
 function registerPromote(members: Command, cli: Cli, user: string): void {
-  withWait(withBy(withClientOptions(members.command("promote")), user))
+  withWait(withBy(withWriteOptions(members.command("promote")), user))
     .description("let a learner that has caught up vote")
     .addArgument(witnessArgument("name of the learner"))
     .action(async (witness: string, options: WaitOptions & { by: string }) => {
@@ -111,11 +113,11 @@ function registerPromote(members: Command, cli: Cli, user: string): void {
 }
 
 function registerRemove(members: Command, cli: Cli, user: string): void {
-  withBy(withClientOptions(members.command("remove")), user)
+  withBy(withWriteOptions(members.command("remove")), user)
     .description("let a witness leave; of one that is being replaced, the replacement is called off")
     .addArgument(witnessArgument("name of the witness"))
     .option("--force", "although too few living voters are left to decide anything", false)
-    .action(async (witness: string, options: ClientOptions & { by: string; force: boolean }) => {
+    .action(async (witness: string, options: WriteOptions & { by: string; force: boolean }) => {
       const { by, force } = options;
       const accepted = await askWrite(
         { kind: "member_remove", witness: witnessId(witness), force, by },
@@ -128,7 +130,7 @@ function registerRemove(members: Command, cli: Cli, user: string): void {
 }
 
 function registerReplace(members: Command, cli: Cli, user: string): void {
-  withWait(withPlace(withBy(withClientOptions(members.command("replace")), user), false))
+  withWait(withPlace(withBy(withWriteOptions(members.command("replace")), user), false))
     .description(
       "let a new, empty machine or disk take the place of a lost witness; it votes by itself when ready",
     )

@@ -7,7 +7,7 @@ import { createServer } from "node:net";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { epoch, logIndex, nodeId } from "../../src/core/base/ids.js";
-import type { MembersReport } from "../../src/core/model/admin.js";
+import type { AdminRequest, MembersReport } from "../../src/core/model/admin.js";
 import type { RefusalCode } from "../../src/core/model/code.js";
 import type { Plan } from "../../src/core/model/state.js";
 import { type AdminServer, startAdminServer } from "../../src/drivers/server/admin.js";
@@ -194,7 +194,7 @@ describe("exit codes", () => {
   for (const [code, exit] of codes) {
     it(`exits ${exit} for the refusal ${code} and prints it`, async () => {
       backend.answer = () => ({ kind: "refused", code, message: "why so", leader: null });
-      const ended = await run(["resume", "shop", "-a", address]);
+      const ended = await run(["resume", "shop", "-a", address, "--patience", "0"]);
       assert.equal(ended.exit, exit);
       assert.match(ended.stderr, new RegExp(`why so \\[${code}\\]`));
     });
@@ -209,7 +209,8 @@ describe("exit codes", () => {
     await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
     const bound = silent.address();
     assert.ok(bound !== null && typeof bound === "object");
-    const ended = await run(["resume", "shop", "-a", `127.0.0.1:${bound.port}`, "--timeout", "500ms"]);
+    const place = `127.0.0.1:${bound.port}`;
+    const ended = await run(["resume", "shop", "-a", place, "--timeout", "500ms", "--patience", "0"]);
     silent.close();
     assert.equal(ended.exit, 3, ended.stderr);
     assert.match(ended.stderr, /admin_unreachable/);
@@ -217,7 +218,8 @@ describe("exit codes", () => {
 
   it("exits 4 when a write was sent and no answer came", async () => {
     backend.answer = () => null;
-    const ended = await run(["hold", "shop", "--reason", "test", "-a", address, "--timeout", "3s", "--json"]);
+    const hold = ["hold", "shop", "--reason", "test", "-a", address, "--timeout", "3s", "--json"];
+    const ended = await run([...hold, "--patience", "0"]);
     assert.equal(ended.exit, 4);
     assert.equal((lines(ended.stdout)[0] as { error: { code: string } }).error.code, "unknown_outcome");
     assert.equal(backend.requests.length, 1);
@@ -248,14 +250,17 @@ describe("several addresses", () => {
     const write = await run(["resume", "shop", "--by", "anna", "--json"], { POINTSMAN_ADDRESS: all });
     assert.equal(write.exit, 0, write.stderr);
     assert.equal(lost.requests.length, 2);
-    assert.deepEqual(backend.requests.at(-1), { kind: "resume", group: "shop", by: "anna" });
+    const { session, ...request } = backend.requests.at(-1) as Extract<AdminRequest, { kind: "resume" }>;
+    assert.deepEqual(request, { kind: "resume", group: "shop", by: "anna" });
+    assert.match(session?.id ?? "", /^[0-9a-f]{32}$/);
   });
 
-  it("does not put a write to a second witness after the first may have taken it", async () => {
+  it("does not put a write without patience to a second witness after the first may have taken it", async () => {
     const lost = new SampleBackend();
     lost.answer = () => null;
     const first = await serve(lost);
     const move = ["switchover", "shop", "--to", "paris", "-a", `127.0.0.1:${first.port}`, "-a", address];
+    move.push("--patience", "0");
     const silent = await run([...move, "--timeout", "3s"]);
     assert.equal(silent.exit, 4, silent.stderr);
     lost.answer = () => ({
@@ -267,6 +272,71 @@ describe("several addresses", () => {
     const told = await run(move);
     assert.equal(told.exit, 4, told.stderr);
     assert.deepEqual(backend.requests, []);
+  });
+});
+
+describe("patience", () => {
+  it("asks again under one name, everywhere in turn, until somebody knows what became of the write", async () => {
+    const lost = new SampleBackend();
+    lost.answer = () => ({
+      kind: "refused",
+      code: "unknown_outcome",
+      message: "no leader now",
+      leader: null,
+    });
+    const first = await serve(lost);
+    const accept = backend.answer;
+    backend.answer = (request) =>
+      backend.requests.length < 3
+        ? { kind: "refused", code: "no_leader", message: "not yet", leader: null }
+        : accept(request);
+    const ended = await run(["resume", "shop", "-a", `127.0.0.1:${first.port}`, "-a", address]);
+    assert.equal(ended.exit, 0, ended.stderr);
+    assert.match(ended.stderr, /unknown_outcome; asking again/);
+    const asked = [...lost.requests, ...backend.requests];
+    assert.ok(lost.requests.length >= 3 && backend.requests.length === 3, `asked ${asked.length} times`);
+    const names = new Set(asked.map((request) => JSON.stringify("session" in request && request.session)));
+    assert.equal(names.size, 1, [...names].join());
+    await run(["resume", "shop", "-a", address]);
+    assert.notDeepEqual(
+      backend.requests.at(-1),
+      backend.requests.at(-2),
+      "the next command has a name of its own",
+    );
+  });
+
+  it("exits 4 at its end when one try may have been decided, and 3 when none was", async () => {
+    const told: RefusalCode[] = ["unknown_outcome"];
+    backend.answer = () => ({
+      kind: "refused",
+      code: told.shift() ?? "no_leader",
+      message: "m",
+      leader: null,
+    });
+    const args = ["resume", "shop", "-a", address, "--patience", "700ms"];
+    const unknown = await run(args);
+    assert.equal(unknown.exit, 4, unknown.stderr);
+    assert.match(unknown.stderr, /\[unknown_outcome\]\n$/);
+    assert.ok(backend.requests.length > 1);
+    const nothing = await run(args);
+    assert.equal(nothing.exit, 3, nothing.stderr);
+  });
+
+  it("ends at once with a refusal that asking again cannot change, also after an unknown outcome", async () => {
+    const told: RefusalCode[] = ["unknown_outcome"];
+    backend.answer = () => ({
+      kind: "refused",
+      code: told.shift() ?? "plan_running",
+      message: "m",
+      leader: null,
+    });
+    const ended = await run(["resume", "shop", "-a", address, "--patience", "20m"]);
+    assert.equal(ended.exit, 1, ended.stderr);
+    assert.equal(backend.requests.length, 2);
+  });
+
+  it("refuses a patience that outlasts what the cluster remembers", async () => {
+    assert.equal((await run(["resume", "shop", "-a", address, "--patience", "31m"])).exit, 2);
   });
 });
 

@@ -4,66 +4,82 @@
  * Reads are answered by any witness from its applied state, with its age; writes go to the leader. `drivers/server`
  * turns this into gRPC, `cli` into words. Refusals carry one of the closed codes of code.ts.
  */
-import type { Epoch, LogIndex, NodeId, SiteId, Term, WitnessId } from "../base/ids.js";
+import type { LogIndex, NodeId, SiteId, Term, WitnessId } from "../base/ids.js";
 import type { RefusalCode } from "./code.js";
 import type { Member } from "./members.js";
 import type { SiteVerdict } from "./observation.js";
-import type { AuditRecord, GroupState, WitnessRecord } from "./state.js";
+import type { AuditRecord, GroupState, SessionKey, WitnessRecord, WriteOutcome } from "./state.js";
+
+/**
+ * What a write may carry so that it is applied once however often it is asked: the client's own name for it.
+ * Without one, a write whose answer is lost has to be looked up before it is asked again. A `transfer` needs none:
+ * asked twice it does the same.
+ */
+interface Named {
+  readonly session?: SessionKey;
+}
 
 export type AdminRequest =
   /** `linearizable`: confirm with a quorum first (ReadIndex), else the witness's own applied state. */
   | { readonly kind: "status"; readonly linearizable: boolean }
   | { readonly kind: "explain"; readonly group: string }
-  | {
+  | ({
       readonly kind: "switchover";
       readonly group: string;
       readonly to: SiteId;
       readonly by: string;
       readonly reason: string;
-    }
-  | { readonly kind: "hold"; readonly group: string; readonly by: string; readonly reason: string }
-  | { readonly kind: "resume"; readonly group: string; readonly by: string }
-  | { readonly kind: "transfer"; readonly to: WitnessId }
+    } & Named)
+  | ({
+      readonly kind: "hold";
+      readonly group: string;
+      readonly by: string;
+      readonly reason: string;
+    } & Named)
+  | ({ readonly kind: "resume"; readonly group: string; readonly by: string } & Named)
+  | ({ readonly kind: "transfer"; readonly to: WitnessId } & Named)
   | { readonly kind: "members" }
   | MemberWrite;
 
 /** Requests that change who takes part in the log. */
-export type MemberWrite =
+export type MemberWrite = Named &
   /** A new witness joins as a learner. */
-  | {
-      readonly kind: "member_add";
-      readonly witness: WitnessId;
-      readonly site: SiteId | null;
-      readonly peers: readonly string[];
-      readonly admin: string;
-      readonly dns: string | null;
-      readonly by: string;
-    }
-  | { readonly kind: "member_promote"; readonly witness: WitnessId; readonly by: string }
-  | {
-      readonly kind: "member_remove";
-      readonly witness: WitnessId;
-      /** Although too few living voters are left. */
-      readonly force: boolean;
-      readonly by: string;
-    }
-  /**
-   * A new member, a learner at first, takes the place of the voter `witness` as soon as it has caught up. What is
-   * null or empty stays as the voter has it.
-   */
-  | {
-      readonly kind: "member_replace";
-      readonly witness: WitnessId;
-      /** Another name for the new one: then both can be alive until the swap. */
-      readonly successor: WitnessId | null;
-      readonly site: SiteId | null;
-      readonly peers: readonly string[];
-      readonly admin: string | null;
-      readonly dns: string | null;
-      /** Although the old one seems alive, or too few living voters are left meanwhile. */
-      readonly force: boolean;
-      readonly by: string;
-    };
+  (
+    | {
+        readonly kind: "member_add";
+        readonly witness: WitnessId;
+        readonly site: SiteId | null;
+        readonly peers: readonly string[];
+        readonly admin: string;
+        readonly dns: string | null;
+        readonly by: string;
+      }
+    | { readonly kind: "member_promote"; readonly witness: WitnessId; readonly by: string }
+    | {
+        readonly kind: "member_remove";
+        readonly witness: WitnessId;
+        /** Although too few living voters are left. */
+        readonly force: boolean;
+        readonly by: string;
+      }
+    /**
+     * A new member, a learner at first, takes the place of the voter `witness` as soon as it has caught up. What is
+     * null or empty stays as the voter has it.
+     */
+    | {
+        readonly kind: "member_replace";
+        readonly witness: WitnessId;
+        /** Another name for the new one: then both can be alive until the swap. */
+        readonly successor: WitnessId | null;
+        readonly site: SiteId | null;
+        readonly peers: readonly string[];
+        readonly admin: string | null;
+        readonly dns: string | null;
+        /** Although the old one seems alive, or too few living voters are left meanwhile. */
+        readonly force: boolean;
+        readonly by: string;
+      }
+  );
 
 /** Requests that change the replicated state or the leadership. */
 export type WriteRequest = Exclude<
@@ -97,12 +113,7 @@ export type AdminResponse =
   | { readonly kind: "explain"; readonly explanation: Explanation }
   | { readonly kind: "members"; readonly report: MembersReport }
   /** The write is decided: committed at `index`. */
-  | {
-      readonly kind: "accepted";
-      readonly index: LogIndex;
-      readonly epoch: Epoch | null;
-      readonly message: string;
-    }
+  | Extract<WriteOutcome, { kind: "accepted" }>
   | Refusal;
 
 export interface Refusal {

@@ -6,6 +6,7 @@
  * order so that equal states have equal encodings.
  */
 import type { Epoch, LogIndex, NodeId, SiteId, Term, WitnessId } from "../base/ids.js";
+import type { RefusalCode } from "./code.js";
 import type { ClusterConfig, TargetKey } from "./config.js";
 import type { Member } from "./members.js";
 import type { Evidence, Opinion } from "./observation.js";
@@ -30,6 +31,8 @@ export interface State {
   readonly groups: Readonly<Record<string, GroupState>>;
   /** The newest audit records, oldest first, at most `HISTORY_MAX`. */
   readonly history: readonly AuditRecord[];
+  /** What clients wrote last, by session (sessions.ts): the one that wrote longest ago first. */
+  readonly sessions: readonly SessionRecord[];
 }
 
 /** How many audit records the state keeps. */
@@ -185,6 +188,32 @@ export interface AuditRecord {
   readonly detail: readonly string[];
 }
 
+/** The name of one write of one client, the same each time that it is asked. */
+export interface SessionKey {
+  /** Chosen at random by the client; unique. */
+  readonly id: string;
+  /** Counts the writes of the session, from 1. */
+  readonly sequence: number;
+}
+
+/** What became of a write, as its client is told. */
+export type WriteOutcome =
+  | {
+      readonly kind: "accepted";
+      readonly index: LogIndex;
+      /** Of the plan that was decided, or null. */
+      readonly epoch: Epoch | null;
+      readonly message: string;
+    }
+  | { readonly kind: "refused"; readonly code: RefusalCode; readonly message: string };
+
+/** The last write of one session. */
+export interface SessionRecord extends SessionKey {
+  /** Cluster time of that write. */
+  readonly usedAtMs: number;
+  readonly outcome: WriteOutcome;
+}
+
 /** The state before the first entry. */
 export const EMPTY_STATE: State = {
   appliedIndex: 0 as LogIndex,
@@ -197,4 +226,5 @@ export const EMPTY_STATE: State = {
   witnesses: {},
   groups: {},
   history: [],
+  sessions: [],
 };

@@ -24,7 +24,8 @@ import type { Command } from "../model/command.js";
 import { type ClusterConfig, findGroup } from "../model/config.js";
 import { membersReport } from "../model/judge-members.js";
 import type { View } from "../model/observation.js";
-import type { State } from "../model/state.js";
+import { recall } from "../model/sessions.js";
+import type { SessionKey, State } from "../model/state.js";
 import { planSteps } from "../plan/plan.js";
 import { judgeSwitchover } from "../policy/policy.js";
 import type { StateType } from "../raft/types.js";
@@ -34,7 +35,7 @@ import type { Effect, Input, PeerMessage } from "./contract.js";
 import { Proposals } from "./proposals.js";
 import { type AppliedEntry, Replica } from "./replica.js";
 import { explain, ROLES, statusReport } from "./report.js";
-import { type Origin, Requests, refuse } from "./requests.js";
+import { entryOf, type Origin, Requests, refuse, responseOf } from "./requests.js";
 import { Views } from "./views.js";
 
 export interface WitnessOptions {
@@ -295,6 +296,9 @@ export class Witness {
         return this.onForward(from, message);
       case "forwarded":
         return this.requests.onForwarded(message.request, from, message.response);
+      case "refused":
+        this.publish({ kind: "warning", code: message.code, message: `${from} says: ${message.message}` });
+        return;
       default:
         assertNever(message, "peer message");
     }
@@ -388,12 +392,16 @@ export class Witness {
     if (!this.isReady)
       return answer(refuse("not_ready", "the leader was just elected; nothing was done, try again"));
     if (write.kind === "transfer") return this.onTransfer(id, origin, write.to);
+    // Before it is judged: a switchover that succeeded the first time would be refused as "already there".
+    const known = write.session === undefined ? null : recall(this.state.sessions, write.session);
+    if (known !== null) return answer(responseOf(known));
+    if (this.requests.joins(id, origin, write.session)) return;
     if (isMemberWrite(write))
       return answer(refuse("not_ready", "this leader does not change the members yet; nothing was done"));
-    const command = this.judgeWrite(write);
+    const command = entryOf(write, this.judgeWrite(write));
     if (command.kind === "refused") return answer(command);
-    const proposed = this.propose(`request ${id}`, command, id);
-    if (proposed) this.requests.onProposed(id, origin);
+    const proposed = this.propose(`request ${id}`, command, id, write.session);
+    if (proposed) this.requests.onProposed(id, origin, write.session);
     else answer(refuse("busy", "the leader cannot take proposals now; nothing was done, try again"));
   }
 
@@ -666,12 +674,13 @@ export class Witness {
   }
 
   /** Writes a command into the log under a key; false when Raft does not take it now. */
-  private propose(key: string, command: Command, request: string | null): boolean {
+  private propose(key: string, command: Command, request: string | null, session?: SessionKey): boolean {
     const result = this.raft.propose({
       atMs: this.clock.issue(this.monoMs),
       wallMs: this.wallMs,
       leader: this.options.self,
       request,
+      ...(session === undefined ? {} : { session }),
       command,
     });
     if (result.kind === "refused") return false;

@@ -8,6 +8,7 @@
  */
 import { isCount, type SiteId, siteId, witnessId } from "../../core/base/ids.js";
 import type { AdminRequest, Refusal } from "../../core/model/admin.js";
+import type { SessionKey } from "../../core/model/state.js";
 import { hostPort } from "./admin-address.js";
 import type { WireObject } from "./admin-codec.js";
 import type { AdminMethodName } from "./admin-proto.js";
@@ -24,6 +25,8 @@ const PEERS_MAX = 16;
 
 /** How a name looks. */
 export const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
+/** How the id of a session looks: long enough that two clients do not choose the same. */
+const SESSION_PATTERN = /^[A-Za-z0-9_-]{16,64}$/;
 /** Control characters, line and paragraph separators, and the marks that reorder text on a screen. */
 const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069\ufffd]|\p{Cs}/u;
 
@@ -63,6 +66,7 @@ export function parseRequest(method: RequestMethod, wire: WireObject): AdminRequ
           to: siteId(name(wire, "to")),
           by: line(wire, "by", true),
           reason: line(wire, "reason", false),
+          ...session(wire),
         };
       case "Hold":
         return {
@@ -70,9 +74,15 @@ export function parseRequest(method: RequestMethod, wire: WireObject): AdminRequ
           group: name(wire, "group"),
           by: line(wire, "by", true),
           reason: line(wire, "reason", true),
+          ...session(wire),
         };
       case "Resume":
-        return { kind: "resume", group: name(wire, "group"), by: line(wire, "by", true) };
+        return {
+          kind: "resume",
+          group: name(wire, "group"),
+          by: line(wire, "by", true),
+          ...session(wire),
+        };
       case "TransferLeader":
         return { kind: "transfer", to: witnessId(name(wire, "to")) };
       case "Members":
@@ -86,12 +96,14 @@ export function parseRequest(method: RequestMethod, wire: WireObject): AdminRequ
           admin: address(wire["admin"], "admin"),
           dns: optional(wire, "dns", addressOf),
           by: line(wire, "by", true),
+          ...session(wire),
         };
       case "PromoteMember":
         return {
           kind: "member_promote",
           witness: witnessId(name(wire, "witness")),
           by: line(wire, "by", true),
+          ...session(wire),
         };
       case "RemoveMember":
         return {
@@ -99,6 +111,7 @@ export function parseRequest(method: RequestMethod, wire: WireObject): AdminRequ
           witness: witnessId(name(wire, "witness")),
           force: wire["force"] === true,
           by: line(wire, "by", true),
+          ...session(wire),
         };
       case "ReplaceMember":
         return {
@@ -111,6 +124,7 @@ export function parseRequest(method: RequestMethod, wire: WireObject): AdminRequ
           dns: optional(wire, "dns", addressOf),
           force: wire["force"] === true,
           by: line(wire, "by", true),
+          ...session(wire),
         };
     }
   });
@@ -227,10 +241,31 @@ function line(wire: WireObject, field: string, required: boolean): string {
   return trimmed;
 }
 
+/** The client's own name for a write, if it gave one. */
+function session(wire: WireObject): { readonly session?: SessionKey } {
+  const value = wire["session"];
+  if (value === undefined || value === null) return {};
+  const { id, sequence: counted } = value as WireObject;
+  if (typeof id !== "string" || !SESSION_PATTERN.test(id)) {
+    throw new FieldError(
+      `session.id is ${show(id)}: give 16 to 64 letters, digits, dashes and underscores, chosen at random`,
+    );
+  }
+  const sequence = integer(counted);
+  if (!isCount(sequence) || sequence === 0)
+    throw new FieldError(`session.sequence is ${show(counted)}: count the writes of a session from 1`);
+  return { session: { id, sequence } };
+}
+
+/** An int64 as the loader gives it; null if it is no count. */
+function integer(value: unknown): number | null {
+  return typeof value === "string" && /^\d{1,16}$/.test(value) ? Number(value) : null;
+}
+
 function place(wire: WireObject, field: string): number | null {
   const value = wire[field];
   if (value === undefined || value === null) return null;
-  const parsed = typeof value === "string" && /^\d{1,16}$/.test(value) ? Number(value) : null;
+  const parsed = integer(value);
   if (!isCount(parsed))
     throw new FieldError(`${field} is ${show(value)}: give an integer from 0 to 2^53 - 1`);
   return parsed;

@@ -34,6 +34,8 @@ export const GRPC_STATUS: Readonly<Record<RefusalCode, status>> = {
   would_lose_quorum: status.FAILED_PRECONDITION,
   recovering: status.UNAVAILABLE,
   stopping: status.UNAVAILABLE,
+  session_expired: status.FAILED_PRECONDITION,
+  session_stale: status.FAILED_PRECONDITION,
 };
 
 /** Trailing metadata: the stable code. */
