@@ -126,15 +126,16 @@ test("an install whose batch cannot be synced is refused, and is the old log or 
   assert.deepEqual(restored.snapshot, snapshotAt(50, 3));
 });
 
-for (const [fault, what] of [
-  ["posix/io/rw/pread", "reads"],
-  ["posix/io/oc/open", "opening files"],
+for (const [fault, what, cut] of [
+  ["posix/io/rw/pread", "reading fails", true],
+  ["posix/io/rw/pread", "reading fails, before there is a snapshot,", false],
+  ["posix/io/oc/open", "opening files fails", true],
 ] as const) {
-  test(`a start on a disk where ${what} fails is refused, and not taken for damage`, {
+  test(`a start on a disk where ${what} is refused, and not taken for damage`, {
     skip: skipUnless(hasFiu, "fiu-run (fiu-utils)"),
   }, async (t) => {
     const directory = join(privateDirectory(t), "data");
-    await layFaultDirectory(directory);
+    await layFaultDirectory(directory, cut);
     const worker = await startFaulty(t, directory);
     worker.fiu(`enable name=${fault},failinfo=5`);
     const failed = await worker.perform("open");
@@ -142,7 +143,9 @@ for (const [fault, what] of [
     worker.fiu(`disable name=${fault}`);
     assert.equal((await worker.perform("open")).kind, "done", "the failed start gave the lock back");
     await worker.kill();
-    assertAsLaid(await readBack(directory), what);
+    const restored = await readBack(directory);
+    if (cut) assertAsLaid(restored, what);
+    else assert.deepEqual([restored.recovering, restored.entries], [null, entries(1, 30, 2)]);
   });
 }
 
