@@ -3,21 +3,23 @@
  * restart and lose-log.
  */
 import { logIndex, nodeId, term } from "../../src/core/base/ids.js";
-import { count, firstNode, value, values } from "./args.js";
+import { count, firstNode, value, values, words } from "./args.js";
 import type { Directive } from "./datadriven.js";
 import { type NodeTemplate, ScenarioError, type World } from "./world.js";
 
 const LEVELS = ["debug", "info", "warn", "error", "fatal", "none"];
 
 /**
- * `add-nodes N voters=(…) learners=(…) index=I inflight=… prevote=… checkquorum=… async-storage-writes=…
- * read-only=…`; `max-size-per-msg` is ours.
+ * `add-nodes N voters=(…) learners=(…) index=I content=S inflight=… prevote=… checkquorum=… async-storage-writes=…
+ * max-committed-size-per-ready=… read-only=… disable-conf-change-validation=… step-down-on-removal=…`;
+ * `max-size-per-msg` is ours. Without members and index: a node that knows nobody and waits for a leader.
  */
 export function addNodes(world: World, d: Directive): void {
   const index = count(value(d, "index") ?? "0", "index");
-  if (index <= 1) throw new ScenarioError("index must be specified as > 1 due to bootstrap");
   const flag = (key: string) => value(d, key) === "true";
   const ids = (key: string) => values(d, key).map((v) => nodeId(count(v, key)));
+  const bootstrap = ids("voters").length > 0 || ids("learners").length > 0 || index > 0;
+  if (bootstrap && index <= 1) throw new ScenarioError("index must be specified as > 1 due to bootstrap");
   const readOnly = value(d, "read-only") ?? "safe";
   if (readOnly !== "safe" && readOnly !== "lease-based")
     throw new ScenarioError(`invalid read-only option ${readOnly}`);
@@ -38,9 +40,11 @@ export function addNodes(world: World, d: Directive): void {
     ),
     maxUncommittedSize: 0,
     readOnlyOption: readOnly,
+    disableConfChangeValidation: flag("disable-conf-change-validation"),
+    stepDownOnRemoval: flag("step-down-on-removal"),
   };
   const nodes = firstNode(d);
-  for (let i = 0; i < nodes; i++) world.addHost(template, index);
+  for (let i = 0; i < nodes; i++) world.addHost(template, index, value(d, "content") ?? "");
 }
 
 /** `log-level none` makes all that follows answer `ok` only; any other level brings the output back. */
@@ -81,5 +85,20 @@ export function loseLog(world: World, d: Directive): void {
   const { disk } = world.host(firstNode(d));
   const last = count(value(d, "last"), "last");
   disk.hardState = { ...disk.hardState, commit: logIndex(Math.min(disk.hardState.commit, last)) };
-  disk.entries = disk.entries.slice(0, Math.max(0, last - disk.baseIndex));
+  disk.entries = disk.entries.slice(0, Math.max(0, last - disk.base.index));
+}
+
+/** `compact n i`: drops the log of n up to i, on its disk too. */
+export function compact(world: World, d: Directive): void {
+  const host = world.host(firstNode(d));
+  const { disk, node } = host;
+  const index = count(words(d)[1], "index");
+  const last = disk.entries.at(-1)?.index ?? disk.base.index;
+  if (index <= disk.base.index) throw new ScenarioError("requested index is unavailable due to compaction");
+  if (index > last) throw new ScenarioError(`compact ${index} is out of bound lastindex(${last})`);
+  const at = disk.entries[index - disk.base.index - 1];
+  if (at === undefined) throw new ScenarioError(`entry ${index} is not on disk`);
+  node.compact(at.index);
+  disk.entries = disk.entries.slice(index - disk.base.index);
+  disk.base = { index: at.index, term: at.term };
 }

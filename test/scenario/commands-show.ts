@@ -11,7 +11,7 @@ import type { World } from "./world.js";
 export function raftLog(world: World, d: Directive): void {
   const { disk } = world.host(firstNode(d));
   if (disk.entries.length === 0) {
-    world.print(`log is empty: first index=${disk.baseIndex + 1}, last index=${disk.baseIndex}`);
+    world.print(`log is empty: first index=${disk.base.index + 1}, last index=${disk.base.index}`);
     return;
   }
   for (const entry of disk.entries) world.print(describeEntry(entry));

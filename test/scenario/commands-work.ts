@@ -7,7 +7,7 @@ import { count, nodeIds, value, values, words } from "./args.js";
 import { setLevel } from "./commands-setup.js";
 import type { Directive } from "./datadriven.js";
 import { describeMessage, describeReady } from "./describe.js";
-import { type Host, isLocal, persist, ScenarioError, type World } from "./world.js";
+import { applyEntries, type Host, isLocal, persist, ScenarioError, type World } from "./world.js";
 
 const allIds = (world: World): readonly number[] => world.hosts.map((host) => host.id);
 
@@ -33,13 +33,15 @@ function doReady(world: World, host: Host): void {
   const ready = host.node.ready();
   world.print(describeReady(ready));
   const { asyncStorageWrites } = host.template;
-  if (!asyncStorageWrites) persist(host.disk, ready.hardState, ready.entries);
+  if (!asyncStorageWrites) persist(host.disk, ready);
   for (const m of ready.messages) {
     if (m.to === LOCAL_APPEND_THREAD) host.appends.push(m);
     else if (m.to === LOCAL_APPLY_THREAD) host.applies.push(m);
     else world.messages.push(m);
   }
-  if (!asyncStorageWrites) host.node.advance(ready);
+  if (asyncStorageWrites) return;
+  applyEntries(host, ready.committedEntries);
+  host.node.advance(ready);
 }
 
 /** `process-append-thread n…`: performs the oldest write of each. */
@@ -56,7 +58,7 @@ function doAppend(world: World, host: Host): void {
   }
   const { term, vote, commit } = m;
   const hardState = term === 0 && vote === 0 && commit === 0 ? null : { term, vote, commit };
-  persist(host.disk, hardState, m.entries);
+  persist(host.disk, { hardState, snapshot: m.snapshot, entries: m.entries });
   respond(world, m);
 }
 
@@ -72,6 +74,7 @@ function doApply(world: World, host: Host): void {
     world.print("no apply work to perform");
     return;
   }
+  applyEntries(host, m.entries);
   respond(world, m);
 }
 

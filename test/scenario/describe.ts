@@ -9,8 +9,15 @@ import type {
   ProgressStatus,
   ReadState,
   Ready,
+  Snapshot,
 } from "../../src/core/raft/raft.js";
-import { LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD } from "../../src/core/raft/raft.js";
+import {
+  decodeConfChange,
+  isConfChange,
+  LOCAL_APPEND_THREAD,
+  LOCAL_APPLY_THREAD,
+} from "../../src/core/raft/raft.js";
+import { formatChanges } from "./changes.js";
 
 function describeTarget(id: number): string {
   if (id === 0) return "None";
@@ -19,9 +26,22 @@ function describeTarget(id: number): string {
   return id.toString(16);
 }
 
-/** `term/index type "data"`. */
+/** `term/index type "data"`; the data of a change of the configuration is the changes. */
 export function describeEntry(entry: Entry): string {
-  return `${entry.term}/${entry.index} ${entry.type} ${JSON.stringify(Buffer.from(entry.data).toString())}`;
+  const head = `${entry.term}/${entry.index} ${entry.type}`;
+  if (!isConfChange(entry.type)) return `${head} ${JSON.stringify(Buffer.from(entry.data).toString())}`;
+  const change = decodeConfChange(entry);
+  const text = "error" in change ? change.error : formatChanges(change.changes);
+  return text === "" ? head : `${head} ${text}`;
+}
+
+/** A snapshot without its state. */
+export function describeSnapshot({ index, term, confState: c }: Snapshot): string {
+  const list = (ids: readonly number[]): string => `[${ids.join(" ")}]`;
+  const conf =
+    `Voters:${list(c.voters)} VotersOutgoing:${list(c.votersOutgoing)} Learners:${list(c.learners)} ` +
+    `LearnersNext:${list(c.learnersNext)} AutoLeave:${c.autoLeave}`;
+  return `Index:${index} Term:${term} ConfState:${conf}`;
 }
 
 /** One line, or several when it carries several entries or responses. */
@@ -38,6 +58,7 @@ export function describeMessage(m: Message, indent = ""): string {
     const lines = m.entries.map((entry) => `\n${indent}  ${describeEntry(entry)}`);
     out += ` Entries:[${lines.join("")}\n${indent}]`;
   }
+  if (m.snapshot !== null) out += `\n${indent}  Snapshot: ${describeSnapshot(m.snapshot)}`;
   if (m.responses.length > 0) {
     const lines = m.responses.map((response) => `\n${describeMessage(response, `${indent}  `)}`);
     out += ` Responses:[${lines.join("")}\n${indent}]`;
@@ -65,6 +86,7 @@ export function describeReady(ready: Ready): string {
     if (texts.length > 0) lines.push(`${title}:`, ...texts);
   };
   part("Entries", ready.entries.map(describeEntry));
+  if (ready.snapshot !== null) lines.push(`Snapshot ${describeSnapshot(ready.snapshot)}`);
   part("CommittedEntries", ready.committedEntries.map(describeEntry));
   part(
     "Messages",
@@ -79,6 +101,7 @@ export function describeProgress(p: ProgressStatus): string {
   let out = `${p.id}: ${p.state} match=${p.match} next=${p.next}`;
   if (p.isLearner) out += " learner";
   if (p.paused) out += " paused";
+  if (p.pendingSnapshot > 0) out += ` pendingSnap=${p.pendingSnapshot}`;
   if (!p.recentActive) out += " inactive";
   if (p.inflight > 0) out += ` inflight=${p.inflight}${p.inflightFull ? "[full]" : ""}`;
   if (p.recovering) out += " recovering";

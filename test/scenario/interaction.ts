@@ -17,8 +17,11 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ["set-randomized-election-timeout", setup.setRandomizedElectionTimeout],
   ["restart", setup.restart],
   ["lose-log", setup.loseLog],
+  ["compact", setup.compact],
   ["campaign", drive.campaign],
   ["propose", drive.propose],
+  ["propose-conf-change", drive.proposeConfChange],
+  ["send-snapshot", drive.sendSnapshot],
   ["read-index", drive.readIndex],
   ["tick-election", drive.tickElection],
   ["tick-heartbeat", drive.tickHeartbeat],
@@ -36,15 +39,6 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ["recovery", show.recovery],
   ["_breakpoint", () => {}],
 ]);
-
-/** What a directive needs that the core does not have yet; null when it can be run. */
-export function lacking(d: Directive): "snapshot" | "membership" | null {
-  if (d.command === "compact" || d.command === "send-snapshot") return "snapshot";
-  if (d.command === "propose-conf-change") return "membership";
-  // Members without a configuration learn it from a snapshot.
-  if (d.command === "add-nodes" && !d.args.some((arg) => arg.key === "voters")) return "snapshot";
-  return null;
-}
 
 /** An interpreter with a world of its own: directive in, output out. */
 export function interaction(): (d: Directive) => string {

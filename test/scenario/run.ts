@@ -1,9 +1,11 @@
 /**
  * Runs one scenario file and reports step by step.
  */
+
 import { type Agreement, compare } from "./compare.js";
+import { confchange } from "./confchange.js";
 import { type Directive, parse } from "./datadriven.js";
-import { interaction, lacking } from "./interaction.js";
+import { interaction } from "./interaction.js";
 import { quorum } from "./quorum.js";
 
 export interface StepReport {
@@ -12,9 +14,9 @@ export interface StepReport {
   readonly agreement: Agreement;
 }
 
-export type FileReport =
-  | { readonly kind: "ran"; readonly steps: readonly StepReport[] }
-  | { readonly kind: "skipped"; readonly reason: string };
+export interface FileReport {
+  readonly steps: readonly StepReport[];
+}
 
 const QUORUM = ["committed", "vote"];
 const CONFCHANGE = ["simple", "enter-joint", "leave-joint"];
@@ -22,12 +24,15 @@ const CONFCHANGE = ["simple", "enter-joint", "leave-joint"];
 /** Runs the scenario `text`; throws `GrammarError` when it cannot be read. */
 export function runScenario(text: string): FileReport {
   const directives = parse(text);
-  const reason = skipReason(directives);
-  if (reason !== null) return { kind: "skipped", reason };
   const interact = interaction();
+  const change = confchange();
   const steps = directives.map((directive): StepReport => {
     const pure = QUORUM.includes(directive.command);
-    const got = pure ? quorum(directive) : interact(directive);
+    const got = pure
+      ? quorum(directive)
+      : CONFCHANGE.includes(directive.command)
+        ? change(directive)
+        : interact(directive);
     // Quorum outputs are drawings: each blank counts.
     const same = got === directive.expected.trimEnd();
     const agreement: Agreement = pure
@@ -37,7 +42,7 @@ export function runScenario(text: string): FileReport {
       : compare(directive.expected, got);
     return { directive, got, agreement };
   });
-  return { kind: "ran", steps };
+  return { steps };
 }
 
 /** The number, after the drawing, is what must agree. */
@@ -48,16 +53,7 @@ function judgeDrawing(expected: string, got: string): Agreement {
     : { kind: "differs", what: ["result"] };
 }
 
-function skipReason(directives: readonly Directive[]): string | null {
-  if (directives.some((d) => CONFCHANGE.includes(d.command))) return "needs membership";
-  for (const d of directives) {
-    const lack = lacking(d);
-    if (lack !== null) return `needs ${lack} (${d.command}, line ${d.line})`;
-  }
-  return null;
-}
-
 /** One output in place of all `expected` of a file, for rewriting it. */
 export function outputsOf(report: FileReport): readonly string[] {
-  return report.kind === "ran" ? report.steps.map((step) => step.got) : [];
+  return report.steps.map((step) => step.got);
 }

@@ -23,7 +23,6 @@ for (const name of readdirSync(folder).filter((file) => file.endsWith(".txt"))) 
     const rewritten = rewrite(text, outputsOf(report));
     if (update) writeFileSync(path, rewritten);
     else assert.equal(rewritten, text);
-    assert.equal(report.kind, "ran");
   });
 }
 

@@ -3,26 +3,31 @@
  * move it; it never moves itself.
  */
 import { assert } from "../../src/core/base/assert.js";
-import { logIndex, type NodeId, nodeId, term } from "../../src/core/base/ids.js";
+import { type LogIndex, logIndex, type NodeId, nodeId, type Term, term } from "../../src/core/base/ids.js";
 import {
+  decodeConfChange,
   type Entry,
   type HardState,
+  isConfChange,
   LOCAL_APPEND_THREAD,
   LOCAL_APPLY_THREAD,
   type Message,
   type RaftConfig,
   RawNode,
   type Recovering,
+  type Snapshot,
 } from "../../src/core/raft/raft.js";
 
 /** What all members that one `add-nodes` makes have in common. */
 export type NodeTemplate = Omit<RaftConfig, "id" | "storage" | "recovering">;
 
-/** A durable log that begins after `baseIndex`, as a storage of its own. */
+/** A durable log that begins after `base`, as a storage of its own, and what its state machine was. */
 export interface Disk {
   hardState: HardState;
-  readonly baseIndex: number;
+  base: { readonly index: LogIndex; readonly term: Term };
   entries: Entry[];
+  /** The state after each applied entry, oldest first; its bytes are all normal entries' data in a row. */
+  history: Snapshot[];
 }
 
 export interface Host {
@@ -67,10 +72,23 @@ export class World {
     return output;
   }
 
-  addHost(template: NodeTemplate, baseIndex: number): void {
+  /**
+   * A member that begins after `index` (0: with nothing at all), where the state is `content`; a bootstrap is a
+   * snapshot of term 1.
+   */
+  addHost(template: NodeTemplate, index: number, content: string): void {
     const id = nodeId(this.hosts.length + 1);
+    const base = { index: logIndex(index), term: term(index === 0 ? 0 : 1) };
+    // The commit index is not written at bootstrap: the base says as much.
     const hardState = { term: term(0), vote: nodeId(0), commit: logIndex(0) };
-    const disk: Disk = { hardState, baseIndex, entries: [] };
+    const confState = {
+      voters: template.voters,
+      learners: template.learners ?? [],
+      votersOutgoing: [],
+      learnersNext: [],
+      autoLeave: false,
+    };
+    const disk: Disk = { hardState, base, entries: [], history: [{ ...base, confState, data: content }] };
     const node = boot(id, template, disk, null);
     this.hosts.push({ id, template, disk, node, appends: [], applies: [] });
   }
@@ -97,23 +115,64 @@ export class World {
 }
 
 function boot(id: NodeId, template: NodeTemplate, disk: Disk, recovering: Recovering | null): RawNode {
-  const base = disk.baseIndex === 0 ? {} : { base: { index: logIndex(disk.baseIndex), term: term(1) } };
-  return new RawNode({
+  // A life begins with the state as of the log's base; what it applied later it applies again.
+  disk.history = disk.history.filter((snapshot) => snapshot.index <= disk.base.index);
+  const snapshot = disk.history.at(-1);
+  assert(
+    snapshot !== undefined && snapshot.index === disk.base.index,
+    "a log stands on a snapshot of its base",
+  );
+  const { hardState, entries, base } = disk;
+  const node = new RawNode({
     ...template,
     id,
     recovering,
-    storage: { hardState: disk.hardState, entries: disk.entries, applied: logIndex(disk.baseIndex), ...base },
+    storage: { hardState, entries, applied: base.index, base, confState: snapshot.confState },
   });
+  if (base.index > 0) node.setSnapshot(snapshot);
+  return node;
 }
 
-/** Writes to a disk what a Ready or a MsgStorageAppend says; the overwritten end goes. */
-export function persist(disk: Disk, hardState: HardState | null, entries: readonly Entry[]): void {
+/** Writes to a disk what a Ready or a MsgStorageAppend says; the overwritten end goes, and all of it for a snapshot. */
+export function persist(
+  disk: Disk,
+  write: {
+    readonly hardState: HardState | null;
+    readonly snapshot: Snapshot | null;
+    readonly entries: readonly Entry[];
+  },
+): void {
+  const { hardState, snapshot, entries } = write;
   if (hardState !== null) disk.hardState = hardState;
+  if (snapshot !== null) {
+    disk.base = { index: snapshot.index, term: snapshot.term };
+    disk.entries = [];
+    disk.history.push(snapshot);
+  }
   const from = entries[0]?.index;
   if (from === undefined) return;
-  const keep = from - disk.baseIndex - 1;
+  const keep = from - disk.base.index - 1;
   assert(keep <= disk.entries.length, () => `gap on disk: entry ${from} after ${disk.entries.length}`);
   disk.entries = [...disk.entries.slice(0, keep), ...entries];
+}
+
+/** Applies committed entries: normal ones to the state, which is kept after each; changes to the configuration. */
+export function applyEntries(host: Host, entries: readonly Entry[]): void {
+  for (const entry of entries) {
+    const last = host.disk.history.at(-1);
+    assert(last !== undefined, "there is always a state");
+    let { confState } = last;
+    let added = Buffer.from(entry.data).toString();
+    if (isConfChange(entry.type)) {
+      confState = host.node.applyConfChange(entry);
+      const change = decodeConfChange(entry);
+      added = "error" in change ? "" : Buffer.from(change.context).toString();
+    }
+    const { index, term: at } = entry;
+    const snapshot: Snapshot = { index, term: at, confState, data: `${String(last.data)}${added}` };
+    host.disk.history.push(snapshot);
+    host.node.setSnapshot(snapshot);
+  }
 }
 
 /** True for messages between a member and itself or its own storage: these are never lost. */

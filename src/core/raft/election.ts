@@ -19,6 +19,9 @@ export type CampaignKind = "pre-election" | "election" | "transfer";
  */
 export function hup(r: Member, kind: CampaignKind): void {
   if (r.state === "StateLeader" || !r.promotable) return;
+  // What is committed and not applied may have changed who votes: by the old configuration this member could win
+  // against a leader of the new one (etcd #7625).
+  if (r.log.hasUnappliedConfChange) return;
   campaign(r, kind);
 }
 
@@ -47,13 +50,13 @@ export function campaign(r: Member, kind: CampaignKind): void {
 
 /**
  * True when a vote request must not even be looked at: this member has heard from a leader within the
- * election timeout (or is one), and the request does not come on that leader's behalf. Its term is not
+ * election timeout (or is one, or was started within it and may have), and the request does not come on that leader's behalf. Its term is not
  * adopted either, else a returning member could depose a good leader.
  */
 export function isSticky(r: Member, m: Message): boolean {
   if (m.type !== "MsgVote" && m.type !== "MsgPreVote") return false;
-  const inLease = r.settings.checkQuorum && r.lead !== NO_NODE && r.electionElapsed < r.settings.electionTick;
-  return inLease && !isCampaignTransfer(m);
+  const heard = r.settings.checkQuorum && r.lead !== NO_NODE && r.electionElapsed < r.settings.electionTick;
+  return (heard || r.quietTicks > 0) && !isCampaignTransfer(m);
 }
 
 /** Answers a vote or pre-vote request of the current or, for a pre-vote, a later term. */

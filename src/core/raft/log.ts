@@ -2,18 +2,20 @@
  * The log: a stable part that storage confirmed, an unstable end, and the three cursors applied <= applying
  * <= committed.
  *
- * There are no snapshots yet, so the whole log is in memory; `base` is the place of the last entry that it
- * no longer holds (index 0 and term 0 for a full log), which is all that the log will need to know of a
- * snapshot. A term outside [base, last] is unknown, never 0: reading it as 0 let a follower "match" a
+ * What the log holds is in memory; `base` is the place of the last entry that it no longer holds (index 0 and
+ * term 0 for a full log): a compaction moves it up to what was applied, a snapshot from the leader replaces the
+ * whole log by it. A term outside [base, last] is unknown, never 0: reading it as 0 let a follower "match" a
  * compacted index (etcd 76f1249).
  *
- * Invariants: base <= applied <= applying <= committed <= last; `committed` never decreases and nothing at
- * or below it is overwritten; terms never decrease along the log.
+ * Invariants: applied <= applying <= committed <= last; base <= applied, but for the time in which a received
+ * snapshot is not durable yet; `committed` never decreases and nothing at or below it is overwritten; terms never
+ * decrease along the log.
  */
 import { assert } from "../base/assert.js";
 import { type LogIndex, logIndex, type Term } from "../base/ids.js";
+import { isConfChange } from "./conf-change.js";
 import { entriesSize, entrySize, ZERO_INDEX, ZERO_TERM } from "./messages.js";
-import type { Entry } from "./types.js";
+import type { Entry, Snapshot } from "./types.js";
 import { Unstable } from "./unstable.js";
 
 /** An entry's place, which by log matching names the whole log up to it. */
@@ -31,7 +33,7 @@ export type AppendResult =
   | { readonly kind: "mismatch" };
 
 export class RaftLog {
-  readonly #base: EntryId;
+  #base: EntryId;
   readonly #maxApplyingBytes: number;
   #stable: Entry[];
   #unstable: Unstable;
@@ -194,6 +196,50 @@ export class RaftLog {
     this.#committed = index;
   }
 
+  /** A leader's snapshot replaces everything. The caller has seen that it is past the commit index. */
+  restore(snapshot: Snapshot): void {
+    assert(
+      snapshot.index > this.#committed,
+      () => `snapshot ${snapshot.index} is not past the commit index ${this.#committed}`,
+    );
+    this.#base = { index: snapshot.index, term: snapshot.term };
+    this.#stable = [];
+    this.#committed = snapshot.index;
+    this.#unstable.restore(snapshot);
+  }
+
+  /** The received snapshot that is not durable yet. */
+  get pendingSnapshot(): Snapshot | null {
+    return this.#unstable.snapshot;
+  }
+  nextSnapshot(): Snapshot | null {
+    return this.#unstable.nextSnapshot();
+  }
+
+  /** Storage confirmed the snapshot of `index`; false when it is not the one that waits. */
+  stableSnapshotTo(index: LogIndex): boolean {
+    return this.#unstable.stableSnapshotTo(index);
+  }
+
+  /** Drops the entries up to `index`, which are applied and which a snapshot stands for. */
+  compact(index: LogIndex): void {
+    if (index <= this.#base.index) return;
+    assert(index <= this.#applied, () => `compaction to ${index}, but applied is ${this.#applied}`);
+    const term = this.term(index);
+    assert(term !== null && index < this.#unstable.offset, () => `entry ${index} is not durable here`);
+    this.#stable = this.#stable.slice(index - this.#base.index);
+    this.#base = { index, term };
+  }
+
+  /** True while a change of the configuration is committed and not applied. */
+  get hasUnappliedConfChange(): boolean {
+    for (let index = logIndex(this.#applied + 1); index <= this.#committed; index = logIndex(index + 1)) {
+      const entry = this.#at(index);
+      if (entry !== undefined && isConfChange(entry.type)) return true;
+    }
+    return false;
+  }
+
   /** Storage confirmed the log up to this entry. */
   stableTo(id: EntryId): void {
     for (const entry of this.#unstable.stableTo(id.index, id.term)) this.#stable.push(entry);
@@ -220,6 +266,8 @@ export class RaftLog {
   }
 
   hasNextCommitted(allowUnstable: boolean): boolean {
+    // Nothing is applied on a state that a snapshot is about to replace.
+    if (this.#unstable.snapshot !== null) return false;
     return !this.#applyingPaused && this.#applying < this.#maxAppliable(allowUnstable);
   }
 

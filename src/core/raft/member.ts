@@ -12,7 +12,9 @@
 import { assert } from "../base/assert.js";
 import { type LogIndex, logIndex, NO_NODE, type NodeId, type Term } from "../base/ids.js";
 import { nextBelow, type RandomState, randomState } from "../base/random.js";
-import { baseOf, type RaftConfig, type Settings, settingsOf } from "./config.js";
+import { isConfChange } from "./conf-change.js";
+import { baseOf, configurationAtStart, type RaftConfig, type Settings, settingsOf } from "./config.js";
+import { Lease } from "./lease.js";
 import { RaftLog } from "./log.js";
 import { message, payloadsSize, ZERO_INDEX } from "./messages.js";
 import { ReadOnly } from "./read-only.js";
@@ -25,6 +27,7 @@ import type {
   MessageType,
   ReadState,
   Recovering,
+  Snapshot,
   SoftState,
   StateType,
 } from "./types.js";
@@ -49,12 +52,32 @@ export class Member {
   heartbeatElapsed = 0;
   /** Unit: ticks. */
   randomizedElectionTimeout = 0;
+  /**
+   * Unit: ticks, counted down. A voter that was restarted has forgotten which leader it just supported, and that leader
+   * may hold a lease on the strength of it: it gives no vote for an election timeout, as if it had heard that leader
+   * when it started. It costs nothing: who wants to campaign waits as long.
+   */
+  quietTicks = 0;
+  /** The caller's storage has not answered for longer than an election timeout: what is written now may never be. */
+  storageStalled = false;
+  /** Among equals this member shall lead: its election timeouts come from the shorter half, the others' not. */
+  preferred: "yes" | "no" | "equal" = "equal";
+  /**
+   * No change of the configuration past this index is in the log, as far as this leader knows; while it is not
+   * applied no other is let in (dissertation, section 4.1). A new leader takes its last index: what is in its log it
+   * has not looked at.
+   */
+  pendingConfIndex: LogIndex = ZERO_INDEX;
+  /** What a peer that needs more than the log holds can be sent: the state machine as last applied. */
+  snapshot: Snapshot | null = null;
   /** Whom the leader is handing over to. */
   leadTransferee: NodeId = NO_NODE;
   /** Unit: bytes proposed in this leadership and not yet applied. */
   uncommittedBytes = 0;
 
   reads = new ReadOnly();
+  /** Null with `safe` reads. */
+  lease: Lease | null = null;
   /** Reads that came before this leader committed an entry of its own term. */
   earlyReads: Message[] = [];
   readStates: ReadState[] = [];
@@ -84,10 +107,10 @@ export class Member {
       maxApplyingBytes: settings.maxCommittedSizePerReady,
     });
     this.tracker = new Tracker({
-      voters: settings.voters,
-      learners: settings.learners,
       maxInflight: settings.maxInflightMsgs,
+      maxInflightBytes: settings.maxInflightBytes,
     });
+    this.tracker.switchTo(configurationAtStart(config), this.log.lastIndex);
     this.#random = randomState(settings.seed, `raft-election-${this.id}`);
     this.term = hardState.term;
     this.vote = hardState.vote;
@@ -106,7 +129,9 @@ export class Member {
       (entries.at(-1)?.term ?? 0) <= this.term,
       () => `restored term ${this.term} is before that of the last entry, ${entries.at(-1)?.term}`,
     );
-    this.log.commitTo(this.recovering === null ? hardState.commit : applied);
+    // A snapshot may have become durable before the commit index that it rests on.
+    const commit = this.recovering === null ? Math.max(hardState.commit, applied) : applied;
+    this.log.commitTo(logIndex(commit));
     if (applied > this.log.applied) this.log.appliedTo(applied, 0);
     this.#checked = {
       term: this.term,
@@ -116,6 +141,8 @@ export class Member {
     };
     this.becomeFollower(this.term, NO_NODE);
     this.leaveRecoveryWhenCovered();
+    // One that was never in any term supported nobody.
+    if (settings.checkQuorum && hardState.term > 0) this.quietTicks = settings.electionTick;
   }
 
   // ---- What is durable, what is shown.
@@ -161,6 +188,7 @@ export class Member {
   becomeLeader(): void {
     assert(this.state === "StateCandidate", () => `${this.state} cannot become leader`);
     this.#reset(this.term);
+    this.pendingConfIndex = this.log.lastIndex;
     this.lead = this.id;
     this.state = "StateLeader";
     const own = this.tracker.progress(this.id);
@@ -169,9 +197,13 @@ export class Member {
     own.recentActive = true;
   }
 
-  /** True when this member may stand for election. */
+  /**
+   * True when this member may stand for election: it votes, has lost nothing, its state is not about to be replaced by
+   * a snapshot, and its storage answers.
+   */
   get promotable(): boolean {
-    return this.tracker.isVoter(this.id) && this.recovering === null;
+    const whole = this.recovering === null && this.log.pendingSnapshot === null;
+    return whole && !this.storageStalled && this.tracker.isVoter(this.id);
   }
 
   #reset(term: Term): void {
@@ -183,15 +215,27 @@ export class Member {
     this.lead = NO_NODE;
     this.electionElapsed = 0;
     this.heartbeatElapsed = 0;
-    const { electionTick } = this.settings;
-    this.randomizedElectionTimeout = electionTick + nextBelow(this.#random, electionTick);
+    this.randomizedElectionTimeout = this.#drawElectionTimeout();
     this.leadTransferee = NO_NODE;
+    this.pendingConfIndex = ZERO_INDEX;
     this.uncommittedBytes = 0;
     this.tracker.resetVotes();
     this.tracker.resetProgress(this.id, this.log.lastIndex);
     // Reads that wait are dropped: a leader that is none any more must not answer them.
+    const { readOnlyOption, electionTick, maxClockDrift } = this.settings;
     this.reads = new ReadOnly();
+    this.lease = readOnlyOption === "lease-based" ? new Lease(electionTick, maxClockDrift) : null;
     this.earlyReads = [];
+  }
+
+  /** From [electionTick, 2 * electionTick - 1]; the preferred draw from its first half, those who are not from the second. */
+  #drawElectionTimeout(): number {
+    const { electionTick } = this.settings;
+    if (this.preferred === "equal") return electionTick + nextBelow(this.#random, electionTick);
+    const half = Math.max(1, Math.floor(electionTick / 2));
+    return (
+      electionTick + nextBelow(this.#random, half) + (this.preferred === "yes" ? 0 : electionTick - half)
+    );
   }
 
   // ---- Outbox.
@@ -240,6 +284,8 @@ export class Member {
     // leader's first entry must not fail.
     if (this.uncommittedBytes > 0 && bytes > 0 && this.uncommittedBytes + bytes > limit) return false;
     this.uncommittedBytes += bytes;
+    const change = entries.findLast(({ type }) => isConfChange(type));
+    if (change !== undefined) this.pendingConfIndex = change.index;
     this.log.append(entries);
     this.sendAppResp({ to: this.id, index: this.log.lastIndex });
     return true;

@@ -7,6 +7,7 @@
  * raftpb.Entry), so that limits mean the same in both.
  */
 import { isCount, type LogIndex, logIndex, NO_NODE, type NodeId, type Term, term } from "../base/ids.js";
+import { flawOf, fromConfState } from "./configuration.js";
 import {
   type Entry,
   LOCAL_APPEND_THREAD,
@@ -87,6 +88,7 @@ const TERMED: ReadonlySet<MessageType> = new Set([
   "MsgPreVoteResp",
   "MsgHeartbeat",
   "MsgHeartbeatResp",
+  "MsgSnap",
   "MsgTimeoutNow",
 ]);
 
@@ -140,6 +142,7 @@ export function malformed(m: Message): string | null {
   if (TERMED.has(m.type) && m.term === 0) return `${m.type} from ${m.from} has no term`;
   if (m.type === "MsgProp") return m.entries.length === 0 ? `MsgProp from ${m.from} proposes nothing` : null;
   if (m.type === "MsgApp") return malformedRun(m);
+  if (m.type === "MsgSnap") return malformedSnapshot(m);
   return null;
 }
 
@@ -155,6 +158,18 @@ function malformedRun(m: Message): string | null {
     last = entry.term;
   }
   return null;
+}
+
+function malformedSnapshot(m: Message): string | null {
+  const { snapshot } = m;
+  if (snapshot === null) return `MsgSnap from ${m.from} carries no snapshot`;
+  const { index, term: at } = snapshot;
+  if (!isCount(index) || !isCount(at) || index === 0 || index > MAX_TERM || at === 0 || at > m.term)
+    return `MsgSnap from ${m.from}: index ${index}, term ${at} of a leader of term ${m.term}`;
+  const configuration = fromConfState(snapshot.confState);
+  const flaw = flawOf(configuration);
+  if (flaw !== null) return `MsgSnap from ${m.from}: ${flaw}`;
+  return configuration.incoming.length === 0 ? `MsgSnap from ${m.from} names no voters` : null;
 }
 
 /** Bytes of a varint. */

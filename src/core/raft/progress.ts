@@ -3,8 +3,8 @@
  *
  * Probe: the place where the logs part is unknown; one append at a time, until one is acknowledged.
  * Replicate: it is known; appends are pipelined and `next` runs ahead of `match`, within the inflight
- * window. Snapshot (the next issue): the peer needs what the log no longer holds. Transitions follow etcd's
- * tracker.
+ * window. Snapshot: the peer needs what the log no longer holds; a snapshot is on its way, and nothing else is
+ * sent. Transitions follow etcd's tracker.
  *
  * Invariants: match < next. `match` only grows within a leadership, but for one case, `believeLoss`.
  */
@@ -23,13 +23,15 @@ export class Progress {
   sentCommit: LogIndex = ZERO_INDEX;
   /** A probe, or the append that filled the window, is out: wait for an answer or a heartbeat's. */
   flowPaused = false;
+  /** StateSnapshot: the index of the snapshot on its way; else 0. */
+  pendingSnapshot: LogIndex = ZERO_INDEX;
   /** Heard from since the last check of the quorum. */
   recentActive = false;
   /** Heard from in the span before the last check, too: just after a check nobody can have answered yet. */
   formerlyActive = false;
   /** The peer's last word on itself. */
   recovering = false;
-  readonly isLearner: boolean;
+  isLearner: boolean;
   readonly inflights: Inflights;
 
   constructor(options: {
@@ -37,11 +39,12 @@ export class Progress {
     readonly next: LogIndex;
     readonly isLearner: boolean;
     readonly maxInflight: number;
+    readonly maxInflightBytes: number;
   }) {
     this.match = options.match;
     this.next = options.next;
     this.isLearner = options.isLearner;
-    this.inflights = new Inflights(options.maxInflight);
+    this.inflights = new Inflights(options.maxInflight, options.maxInflightBytes);
   }
 
   /** True while no append may be sent. */
@@ -52,17 +55,28 @@ export class Progress {
   #reset(state: ProgressStateType): void {
     this.state = state;
     this.flowPaused = false;
+    this.pendingSnapshot = ZERO_INDEX;
     this.inflights.reset();
   }
 
+  /** After a snapshot the peer is probed behind it: if it did not arrive, the answer says so. */
   becomeProbe(): void {
+    const { pendingSnapshot } = this;
     this.#reset("StateProbe");
-    this.#rewind(logIndex(this.match + 1));
+    this.#rewind(logIndex(Math.max(this.match, pendingSnapshot) + 1));
   }
 
   becomeReplicate(): void {
     this.#reset("StateReplicate");
     this.next = logIndex(this.match + 1);
+  }
+
+  /** A snapshot up to `index` was sent. */
+  becomeSnapshot(index: LogIndex): void {
+    this.#reset("StateSnapshot");
+    this.pendingSnapshot = index;
+    this.next = logIndex(index + 1);
+    this.sentCommit = index;
   }
 
   #rewind(next: LogIndex): void {
@@ -71,12 +85,12 @@ export class Progress {
     this.sentCommit = logIndex(Math.min(this.sentCommit, next - 1));
   }
 
-  /** Accounts for an append of `count` entries that was just sent. */
-  sentEntries(count: number): void {
+  /** Accounts for an append of `count` entries of `bytes` that was just sent. */
+  sentEntries(count: number, bytes: number): void {
     if (this.state === "StateReplicate") {
       if (count > 0) {
         this.next = logIndex(this.next + count);
-        this.inflights.add(logIndex(this.next - 1));
+        this.inflights.add(logIndex(this.next - 1), bytes);
       }
       this.flowPaused = this.inflights.full;
     } else if (count > 0) {

@@ -7,24 +7,30 @@
  * writes the order is data (types.ts), and several writes may be under way while the leader already sends
  * its appends. Equal seeds and inputs give equal outputs.
  *
- * Not here yet, with their places kept: snapshots (`base` of the log, StateSnapshot) and changes of the
- * membership (joint quorums, learners).
+ * Where to read on: types.ts (the words) → member.ts (all that a member is) → step.ts (one message in) → election,
+ * replication, snapshot, membership, reads (what happens then) → ready.ts (what comes out); log, unstable, progress,
+ * tracker, quorum and configuration are the leaves.
  */
 
 import { assert } from "../base/assert.js";
 import { type LogIndex, NO_NODE, type NodeId, type Term } from "../base/ids.js";
+import { type ConfChange, decodeConfChange, encodeConfChange, isConfChange } from "./conf-change.js";
 import type { RaftConfig } from "./config.js";
+import { configurationOf, toConfState } from "./configuration.js";
 import { hup } from "./election.js";
 import { Member } from "./member.js";
+import { applyChange, changeRefusal, switchConfiguration } from "./membership.js";
 import { message, ZERO_INDEX, ZERO_TERM } from "./messages.js";
 import { acceptReady, buildReady, hasReady, type Shown } from "./ready.js";
 import { statusOf } from "./status.js";
 import { step } from "./step.js";
 import { tick } from "./tick.js";
-import type { Entry, Message, Ready, Status, StepOutcome } from "./types.js";
+import type { ConfState, Entry, Message, Ready, Snapshot, Status, StepOutcome } from "./types.js";
 import { LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD } from "./types.js";
 
+export type { ConfChange, ConfChangeTransition } from "./conf-change.js";
 export type { RaftConfig, RaftStorageState } from "./config.js";
+export type { ConfChangeSingle, ConfChangeType } from "./configuration.js";
 export type {
   ConfState,
   Entry,
@@ -43,7 +49,7 @@ export type {
   Status,
   StepOutcome,
 } from "./types.js";
-export { LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, message };
+export { decodeConfChange, encodeConfChange, isConfChange, LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, message };
 
 /**
  * What became of a proposal. Accepted is not committed: it may still be overwritten by another leader's
@@ -56,6 +62,20 @@ export type ProposeResult =
       readonly code: "not_leader" | "no_leader" | "transferring" | "uncommitted_limit";
       /** Whom to ask instead; 0 when unknown. */
       readonly lead: NodeId;
+    };
+
+/** What became of a proposed change of the configuration; `change_pending` and `invalid_change` changed nothing. */
+export type ProposeChangeResult =
+  | Exclude<ProposeResult, { readonly kind: "refused" }>
+  | {
+      readonly kind: "refused";
+      readonly code:
+        | Extract<ProposeResult, { readonly kind: "refused" }>["code"]
+        | "change_pending"
+        | "invalid_change";
+      readonly lead: NodeId;
+      /** One sentence for people. */
+      readonly reason: string;
     };
 
 /** One member of the cluster. Each method leaves the local invariants true or throws `InvariantError`. */
@@ -103,11 +123,82 @@ export class RawNode {
       return { kind: "refused", code: lead === NO_NODE ? "no_leader" : "not_leader", lead };
     if (r.leadTransferee !== NO_NODE)
       return { kind: "refused", code: "transferring", lead: r.leadTransferee };
-    const entry = { type: "EntryNormal", data: data.slice(), term: ZERO_TERM, index: ZERO_INDEX } as const;
+    // A leader that was removed reigns on until somebody else does, and must not take work.
+    if (r.tracker.progress(r.id) === undefined) return { kind: "refused", code: "not_leader", lead: NO_NODE };
+    return this.#propose({ type: "EntryNormal", data: data.slice() });
+  }
+
+  /**
+   * Proposes a change of the configuration. It takes effect when its entry is applied: the caller then says so by
+   * `applyConfChange`. Refused, with nothing done, while another change is not applied and for changes that do not fit
+   * the configuration in force.
+   */
+  proposeConfChange(change: ConfChange, type: "EntryConfChange" | "EntryConfChangeV2"): ProposeChangeResult {
+    const r = this.#member;
+    const { lead } = r;
+    if (r.state !== "StateLeader") {
+      const code = lead === NO_NODE ? "no_leader" : "not_leader";
+      return { kind: "refused", code, lead, reason: "this member does not lead" };
+    }
+    const proposal = { type, data: encodeConfChange(type, change) };
+    const pending = r.pendingConfIndex > r.log.applied;
+    const reason = r.settings.disableConfChangeValidation ? null : changeRefusal(r, proposal, pending);
+    if (reason !== null)
+      return { kind: "refused", code: pending ? "change_pending" : "invalid_change", lead, reason };
+    if (r.leadTransferee !== NO_NODE) {
+      const why = "a transfer of the leadership is under way";
+      return { kind: "refused", code: "transferring", lead: r.leadTransferee, reason: why };
+    }
+    const result = this.#propose(proposal);
+    return result.kind === "accepted" ? result : { ...result, reason: "too much is not committed yet" };
+  }
+
+  #propose(proposal: Pick<Entry, "type" | "data">): ProposeResult {
+    const r = this.#member;
+    const entry = { ...proposal, term: ZERO_TERM, index: ZERO_INDEX };
     const outcome = step(r, message({ type: "MsgProp", from: r.id, to: r.id, entries: [entry] }));
     r.check();
-    if (outcome !== "stepped") return { kind: "refused", code: "uncommitted_limit", lead };
+    if (outcome !== "stepped") return { kind: "refused", code: "uncommitted_limit", lead: r.lead };
     return { kind: "accepted", index: r.log.lastIndex, term: r.term };
+  }
+
+  /**
+   * The caller has applied `entry`, a change of the configuration: it takes effect. Order: for every such entry of
+   * `committedEntries`, before the answer to their MsgStorageApply (or `advance`). A change that the caller refused is
+   * not passed on to here, by every member alike. Returns the configuration in force.
+   */
+  applyConfChange(entry: Pick<Entry, "type" | "data">): ConfState {
+    applyChange(this.#member, entry);
+    this.#member.check();
+    return toConfState(this.#member.tracker.config);
+  }
+
+  /**
+   * What a peer that has fallen behind the log can be sent from now on: the state after an applied entry. Cheap; call
+   * it whenever the state moved. Order: after the entries up to `snapshot.index` were applied.
+   */
+  setSnapshot(snapshot: Snapshot): void {
+    const { applying } = this.#member.log;
+    assert(
+      snapshot.index <= applying,
+      () => `snapshot ${snapshot.index} is past what is applied, ${applying}`,
+    );
+    this.#member.snapshot = snapshot;
+  }
+
+  /** Drops the log up to `index`, which is applied and which a durable snapshot stands for. */
+  compact(index: LogIndex): void {
+    this.#member.log.compact(index);
+    this.#member.check();
+  }
+
+  /**
+   * What became of the MsgSnap that was to be sent to `id`: given to it whole (`ok`; it may still refuse it), or not.
+   * Until this is said, or the peer acknowledges it, nothing else is sent to it.
+   */
+  reportSnapshot(id: NodeId, ok: boolean): void {
+    const { id: to } = this.#member;
+    if (id !== to) this.step(message({ type: "MsgSnapStatus", from: id, to, reject: !ok }));
   }
 
   /**
@@ -126,6 +217,25 @@ export class RawNode {
    */
   transferLeader(to: NodeId): void {
     this.step(message({ type: "MsgTransferLeader", from: to, to: this.#member.id }));
+  }
+
+  /**
+   * The caller's storage has not answered a write for longer than an election timeout, or answers again. While it is
+   * stalled this member does not campaign, and hands over if it leads. (Its votes and acknowledgements wait for their
+   * writes anyway.)
+   */
+  setStorageStalled(stalled: boolean): void {
+    this.#member.storageStalled = stalled;
+  }
+
+  /** Whether this member shall lead among equals; takes effect when an election timeout is next drawn. */
+  setPreferred(preferred: "yes" | "no" | "equal"): void {
+    this.#member.preferred = preferred;
+  }
+
+  /** More time passed than the ticks say (the process stood still): a lease for reads counts from anew. */
+  voidLease(): void {
+    this.#member.lease?.void();
   }
 
   /** A follower gives up its leader without campaigning, so that it may vote for another at once. */
@@ -183,6 +293,28 @@ export class RawNode {
     const { log } = this.#member;
     const from = index < log.firstIndex ? log.firstIndex : index;
     return log.entriesFrom(from, Number.POSITIVE_INFINITY);
+  }
+
+  /** Leader only: a change of the configuration may be in the log and not applied. */
+  get hasPendingChange(): boolean {
+    return this.#member.pendingConfIndex > this.#member.log.applied;
+  }
+
+  /** The term of the entry at `index`, which the log knows; 0 before the first. */
+  termAt(index: LogIndex): Term {
+    const known = this.#member.log.term(index);
+    assert(known !== null, () => `the log does not know the term of entry ${index}`);
+    return known;
+  }
+
+  /**
+   * The configuration is these voters and nothing else. For a caller whose log names the first voters in an entry of
+   * its own: to be called when that entry is applied, by every member alike, before any change of the configuration.
+   */
+  resetVoters(voters: readonly NodeId[]): ConfState {
+    switchConfiguration(this.#member, configurationOf(voters, []));
+    this.#member.check();
+    return toConfState(this.#member.tracker.config);
   }
 
   /** This member as it sees itself now. */

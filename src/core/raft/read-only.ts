@@ -37,9 +37,14 @@ export class ReadOnly {
     this.#echoed.set(self, this.#lastSequence);
   }
 
-  /** What the next heartbeat must carry; empty when no read waits. */
-  heartbeatContext(): Uint8Array {
-    const context = new Uint8Array(this.#pending.length > 0 ? 8 : 0);
+  /** The next heartbeat gets a number of its own although no read waits: a lease wants to know which was answered. */
+  nextSequence(): number {
+    return ++this.#lastSequence;
+  }
+
+  /** What the next heartbeat must carry; empty when no read waits and `numbered` is false. */
+  heartbeatContext(numbered: boolean): Uint8Array {
+    const context = new Uint8Array(numbered || this.#pending.length > 0 ? 8 : 0);
     if (context.length > 0) {
       const view = new DataView(context.buffer);
       view.setUint32(0, Math.floor(this.#lastSequence / 0x100000000));
@@ -53,10 +58,9 @@ export class ReadOnly {
    * nothing.
    */
   onEcho(from: NodeId, context: Uint8Array, config: JointConfig): readonly PendingRead[] {
-    if (context.length !== 8) return [];
-    const view = new DataView(context.buffer, context.byteOffset, 8);
-    const sequence = view.getUint32(0) * 0x100000000 + view.getUint32(4);
-    if (sequence > this.#lastSequence || sequence <= (this.#echoed.get(from) ?? 0)) return [];
+    const sequence = sequenceOf(context);
+    if (sequence === null || sequence > this.#lastSequence || sequence <= (this.#echoed.get(from) ?? 0))
+      return [];
     this.#echoed.set(from, sequence);
     const confirmed = jointCommitted(config, (id) => {
       const echoed = this.#echoed.get(id);
@@ -66,4 +70,11 @@ export class ReadOnly {
     this.#pending = this.#pending.slice(ready.length);
     return ready;
   }
+}
+
+/** The number that a heartbeat's context carries; null when it carries none. */
+export function sequenceOf(context: Uint8Array): number | null {
+  if (context.length !== 8) return null;
+  const view = new DataView(context.buffer, context.byteOffset, 8);
+  return view.getUint32(0) * 0x100000000 + view.getUint32(4);
 }

@@ -18,7 +18,7 @@ export function leaderRead(r: Member, m: Message): void {
   }
   const read: PendingRead = { from: m.from, context: m.context, index: r.log.committed };
   const alone = r.tracker.isSingleton && r.tracker.isVoter(r.id);
-  if (alone || r.settings.readOnlyOption === "lease-based") {
+  if (alone || r.lease?.holds(r.id, r.tracker.config) === true) {
     answerRead(r, read);
     return;
   }

@@ -16,6 +16,7 @@ import {
   LOCAL_APPLY_THREAD,
   type Message,
   type Ready,
+  type Snapshot,
   type SoftState,
 } from "./types.js";
 
@@ -43,6 +44,7 @@ export function hasReady(r: Member, shown: Shown): boolean {
     !sameHardState(r.hardState(), shown.hardState) ||
     r.messages.length > 0 ||
     r.messagesAfterAppend.length > 0 ||
+    r.log.nextSnapshot() !== null ||
     r.log.hasNextUnstable ||
     r.log.hasNextCommitted(!r.settings.asyncStorageWrites) ||
     r.readStates.length > 0
@@ -54,16 +56,18 @@ export function buildReady(r: Member, shown: Shown): Ready {
   const { asyncStorageWrites } = r.settings;
   const hardState = r.hardState();
   const softState = r.softState();
+  const snapshot = r.log.nextSnapshot();
   const entries = r.log.nextUnstable();
   const committedEntries = r.log.nextCommitted(!asyncStorageWrites);
   const hardStateNews = sameHardState(hardState, shown.hardState) ? null : hardState;
   const messages = asyncStorageWrites
-    ? [...r.messages, ...storageOrders(r, hardStateNews, entries, committedEntries)]
+    ? [...r.messages, ...storageOrders(r, { hardState: hardStateNews, snapshot, entries }, committedEntries)]
     : [...r.messages, ...r.messagesAfterAppend.filter((m) => m.to !== r.id)];
   return {
     softState: sameSoftState(softState, shown.softState) ? null : softState,
     hardState: hardStateNews,
     readStates: r.readStates,
+    snapshot,
     entries,
     committedEntries,
     messages,
@@ -76,18 +80,23 @@ export function buildReady(r: Member, shown: Shown): Ready {
 
 function storageOrders(
   r: Member,
-  hardState: HardState | null,
-  entries: readonly Entry[],
+  write: {
+    readonly hardState: HardState | null;
+    readonly snapshot: Snapshot | null;
+    readonly entries: readonly Entry[];
+  },
   committedEntries: readonly Entry[],
 ): readonly Message[] {
   const orders: Message[] = [];
-  if (entries.length > 0 || hardState !== null || r.messagesAfterAppend.length > 0) {
+  const { hardState, snapshot, entries } = write;
+  if (entries.length > 0 || hardState !== null || snapshot !== null || r.messagesAfterAppend.length > 0) {
     orders.push(
       message({
         type: "MsgStorageAppend",
         from: r.id,
         to: LOCAL_APPEND_THREAD,
         entries,
+        snapshot,
         // No hard state to write: all three stay 0.
         ...(hardState ?? {}),
         // The own acknowledgements go first, so that they find their entries before those move to the
@@ -118,7 +127,8 @@ function storageOrders(
  * reason.
  */
 function appendDone(r: Member): readonly Message[] {
-  if (!r.log.hasUnstable) return [];
+  const { pendingSnapshot: snapshot, hasUnstable } = r.log;
+  if (!hasUnstable && snapshot === null) return [];
   const last = r.log.last();
   return [
     message({
@@ -126,8 +136,8 @@ function appendDone(r: Member): readonly Message[] {
       from: LOCAL_APPEND_THREAD,
       to: r.id,
       term: r.term,
-      index: last.index,
-      logTerm: last.term,
+      ...(hasUnstable ? { index: last.index, logTerm: last.term } : {}),
+      snapshot,
     }),
   ];
 }

@@ -8,7 +8,8 @@
 import { assert } from "../base/assert.js";
 import { type LogIndex, logIndex, type NodeId } from "../base/ids.js";
 import type { Member } from "./member.js";
-import { NO_BYTES } from "./messages.js";
+import { entriesSize, NO_BYTES } from "./messages.js";
+import type { Progress } from "./progress.js";
 
 /** Sends an append, an empty one too if there is nothing new; nothing while the peer's flow is paused. */
 export function sendAppend(r: Member, to: NodeId): void {
@@ -24,9 +25,7 @@ export function maybeSendAppend(r: Member, to: NodeId, evenIfEmpty: boolean): bo
   if (progress === undefined || progress.paused) return false;
   const index = logIndex(progress.next - 1);
   const logTerm = r.log.term(index);
-  // The peer needs entries that this log no longer holds: that will take a snapshot, and nothing less helps
-  // it.
-  if (logTerm === null) return false;
+  if (logTerm === null) return maybeSendSnapshot(r, to, progress);
   // With a full window only empty appends go out: should the whole window be lost, the answer to one of
   // them restarts the flow.
   const full = progress.state === "StateReplicate" && progress.inflights.full;
@@ -34,8 +33,21 @@ export function maybeSendAppend(r: Member, to: NodeId, evenIfEmpty: boolean): bo
     full || progress.next > r.log.lastIndex ? [] : r.log.entriesFrom(progress.next, r.settings.maxSizePerMsg);
   if (entries.length === 0 && !evenIfEmpty) return false;
   r.send({ type: "MsgApp", to, index, logTerm, entries, commit: r.log.committed });
-  progress.sentEntries(entries.length);
+  progress.sentEntries(entries.length, entriesSize(entries));
   progress.sentCommit = r.log.committed;
+  return true;
+}
+
+/**
+ * The peer needs entries that this log no longer holds: it gets the state instead, if there is one to give that
+ * reaches far enough, and if it was heard from (to a silent peer it would be sent for nothing). True when it was
+ * sent.
+ */
+function maybeSendSnapshot(r: Member, to: NodeId, progress: Progress): boolean {
+  const { snapshot } = r;
+  if (!progress.recentActive || snapshot === null || snapshot.index < r.log.base.index) return false;
+  r.send({ type: "MsgSnap", to, snapshot });
+  progress.becomeSnapshot(snapshot.index);
   return true;
 }
 
@@ -46,7 +58,8 @@ export function broadcastAppend(r: Member): void {
 
 /** Sends a heartbeat to every other member, carrying the newest read that waits for confirmation. */
 export function broadcastHeartbeat(r: Member): void {
-  const context = r.reads.heartbeatContext();
+  if (r.lease !== null) r.lease.onSent(r.reads.nextSequence());
+  const context = r.reads.heartbeatContext(r.lease !== null);
   for (const id of r.tracker.ids) if (id !== r.id) sendHeartbeat(r, id, context);
 }
 
@@ -69,7 +82,7 @@ function sendHeartbeat(r: Member, to: NodeId, context: Uint8Array): void {
  */
 export function maybeCommit(r: Member): boolean {
   const counted = r.tracker.committed();
-  assert(Number.isFinite(counted), "a leader has a quorum");
+  assert(Number.isFinite(counted), "a cluster that has a leader has voters");
   const index: LogIndex = logIndex(counted);
   if (index <= r.log.committed || r.log.term(index) !== r.term) return false;
   r.log.commitTo(index);

@@ -1,4 +1,5 @@
 /** A copy of what a member knows, for status, logs and the simulator's checks. */
+import { toConfState } from "./configuration.js";
 import type { Member } from "./member.js";
 import type { ProgressStatus, Status } from "./types.js";
 
@@ -15,7 +16,9 @@ export function statusOf(r: Member): Status {
     state: r.state,
     leadTransferee: r.leadTransferee,
     voters: r.tracker.voters,
-    learners: r.tracker.learners,
+    learners: r.tracker.config.learners,
+    confState: toConfState(r.tracker.config),
+    firstIndex: r.log.firstIndex,
     progress: r.state === "StateLeader" ? progressOf(r) : [],
     recovering: r.recovering,
     anomalyCount: r.anomalyCount,
@@ -30,7 +33,7 @@ function progressOf(r: Member): readonly ProgressStatus[] {
     const active = p.recentActive || p.formerlyActive;
     const { match, next, state, recentActive, paused, isLearner, recovering } = p;
     const { count: inflight, full: inflightFull } = p.inflights;
-    const flow = { paused, inflight, inflightFull };
+    const flow = { paused, inflight, inflightFull, pendingSnapshot: p.pendingSnapshot };
     return [{ id, match, next, state, recentActive, active, ...flow, isLearner, recovering }];
   });
 }

@@ -7,6 +7,7 @@ import { campaign } from "./election.js";
 import type { Member } from "./member.js";
 import { NO_BYTES } from "./messages.js";
 import { broadcastAppend } from "./replication.js";
+import { handleSnapshot } from "./snapshot.js";
 import { handleAppend, handleHeartbeat } from "./step-follower.js";
 import type { Message, StepOutcome } from "./types.js";
 
@@ -22,6 +23,10 @@ export function stepCandidate(r: Member, m: Message): StepOutcome {
     case "MsgHeartbeat":
       r.becomeFollower(m.term, m.from);
       handleHeartbeat(r, m);
+      return "stepped";
+    case "MsgSnap":
+      r.becomeFollower(m.term, m.from);
+      handleSnapshot(r, m);
       return "stepped";
     case "MsgVoteResp":
       if (r.state === "StateCandidate") onVote(r, m);

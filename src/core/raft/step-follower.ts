@@ -7,6 +7,7 @@ import { hup } from "./election.js";
 import type { Member } from "./member.js";
 import { forwardRead } from "./reads.js";
 import { believableCommit } from "./recovery.js";
+import { handleSnapshot } from "./snapshot.js";
 import type { Message, StepOutcome } from "./types.js";
 
 /** A message of this term, at a follower. */
@@ -14,6 +15,7 @@ export function stepFollower(r: Member, m: Message): StepOutcome {
   switch (m.type) {
     case "MsgApp":
     case "MsgHeartbeat":
+    case "MsgSnap":
       onLeaderMessage(r, m);
       return "stepped";
     case "MsgProp":
@@ -52,7 +54,8 @@ function onLeaderMessage(r: Member, m: Message): void {
   r.electionElapsed = 0;
   r.lead = m.from;
   if (m.type === "MsgApp") handleAppend(r, m);
-  else handleHeartbeat(r, m);
+  else if (m.type === "MsgHeartbeat") handleHeartbeat(r, m);
+  else handleSnapshot(r, m);
 }
 
 /** Takes a leader's append, or says where the logs part. */

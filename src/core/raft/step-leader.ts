@@ -3,9 +3,13 @@
  */
 import { logIndex, NO_NODE } from "../base/ids.js";
 import type { Member } from "./member.js";
+import { admitChanges } from "./membership.js";
+import { ZERO_INDEX } from "./messages.js";
 import type { Progress } from "./progress.js";
+import { sequenceOf } from "./read-only.js";
 import { answerRead, leaderRead, releaseEarlyReads } from "./reads.js";
 import { broadcastAppend, maybeCommit, maybeSendAppend, sendAppend } from "./replication.js";
+import { sendTimeoutNow, startTransfer } from "./transfer.js";
 import type { Message, StepOutcome } from "./types.js";
 
 /** A message of this term, at the leader. */
@@ -26,15 +30,14 @@ export function stepLeader(r: Member, m: Message): StepOutcome {
     else onAcknowledgement(r, m, progress);
   }
   if (m.type === "MsgHeartbeatResp") onHeartbeatResp(r, m, progress);
-  if (m.type === "MsgTransferLeader") onTransfer(r, m, progress);
+  if (m.type === "MsgSnapStatus") onSnapshotStatus(m, progress);
+  if (m.type === "MsgTransferLeader") startTransfer(r, m.from, progress);
   return "stepped";
 }
 
 function onProposal(r: Member, m: Message): StepOutcome {
   if (r.leadTransferee !== NO_NODE || r.tracker.progress(r.id) === undefined) return "proposal_dropped";
-  // Changes of the configuration are not understood yet, so they must not enter the log.
-  if (m.entries.some((entry) => entry.type !== "EntryNormal")) return "proposal_dropped";
-  if (!r.appendEntries(m.entries)) return "proposal_dropped";
+  if (!r.appendEntries(admitChanges(r, m.entries))) return "proposal_dropped";
   broadcastAppend(r);
   return "stepped";
 }
@@ -64,6 +67,10 @@ function onAcknowledgement(r: Member, m: Message, progress: Progress): void {
   if (!progress.maybeUpdate(m.index) && !probed) return;
   if (progress.state === "StateProbe") progress.becomeReplicate();
   else if (progress.state === "StateReplicate") progress.inflights.freeUpTo(m.index);
+  else if (progress.match + 1 >= r.log.firstIndex) {
+    // The log reaches back to the peer's again, whether by this snapshot or by another way.
+    progress.becomeReplicate();
+  }
 
   const peer = m.from !== r.id;
   if (maybeCommit(r)) {
@@ -83,23 +90,18 @@ function onHeartbeatResp(r: Member, m: Message, progress: Progress): void {
   // It answers, so what was out may be asked for again.
   progress.flowPaused = false;
   if (progress.match < r.log.lastIndex || progress.state === "StateProbe") sendAppend(r, m.from);
+  const sequence = sequenceOf(m.context);
+  if (sequence !== null) r.lease?.onEcho(m.from, sequence);
   for (const read of r.reads.onEcho(m.from, m.context, r.tracker.config)) answerRead(r, read);
 }
 
 /**
- * `m.from` shall lead. Proposals are refused from now on; the attempt ends with the leadership or after an
- * election timeout.
+ * The caller's word on a snapshot that it was to deliver. Delivered or not, the peer is probed: its answer tells
+ * where it stands. The probe waits for that answer or a heartbeat's, so as not to ask before the snapshot is in.
  */
-function onTransfer(r: Member, m: Message, progress: Progress): void {
-  if (progress.isLearner || progress.recovering || r.leadTransferee === m.from) return;
-  r.leadTransferee = NO_NODE;
-  if (m.from === r.id) return;
-  r.electionElapsed = 0;
-  r.leadTransferee = m.from;
-  if (progress.match === r.log.lastIndex) sendTimeoutNow(r);
-  else sendAppend(r, m.from);
-}
-
-function sendTimeoutNow(r: Member): void {
-  r.send({ type: "MsgTimeoutNow", to: r.leadTransferee });
+function onSnapshotStatus(m: Message, progress: Progress): void {
+  if (progress.state !== "StateSnapshot") return;
+  if (m.reject) progress.pendingSnapshot = ZERO_INDEX;
+  progress.becomeProbe();
+  progress.flowPaused = true;
 }

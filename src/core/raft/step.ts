@@ -2,9 +2,10 @@
  * One message in: first the term (paper, section 5.1), then what is common to all roles, then the role's
  * own part.
  */
-import { NO_NODE } from "../base/ids.js";
+import { type LogIndex, logIndex, NO_NODE } from "../base/ids.js";
 import { answerVote, isSticky } from "./election.js";
 import type { Member } from "./member.js";
+import { leaveJointIfDue } from "./membership.js";
 import {
   entriesSize,
   isResponse,
@@ -62,9 +63,11 @@ function onOldTerm(r: Member, m: Message): void {
     // So that a pre-candidate that is behind learns the term (mixed versions could block one another
     // otherwise).
     r.send({ type: "MsgPreVoteResp", to: m.from, term: r.term, reject: true });
+  } else if (m.type === "MsgStorageAppendResp" && m.snapshot !== null) {
+    // Entries of an old term may have been overwritten since; a snapshot, which is committed, cannot.
+    onSnapshotStored(r, m.snapshot.index);
   }
-  // All else is dropped; so is an old term's MsgStorageAppendResp, whose entries a later leader may have
-  // overwritten since.
+  // All else is dropped.
 }
 
 function dispatch(r: Member, m: Message): StepOutcome {
@@ -75,6 +78,7 @@ function dispatch(r: Member, m: Message): StepOutcome {
       return "stepped";
     case "MsgStorageAppendResp":
       if (m.index !== 0) r.log.stableTo({ index: m.index, term: m.logTerm });
+      if (m.snapshot !== null) onSnapshotStored(r, m.snapshot.index);
       return "stepped";
     case "MsgStorageApplyResp":
       onApplied(r, m);
@@ -93,6 +97,16 @@ function onApplied(r: Member, m: Message): void {
     r.noteAnomaly(`MsgStorageApplyResp for ${last.index}, but only ${r.log.applying} was handed out`);
     return;
   }
-  r.log.appliedTo(last.index, entriesSize(m.entries));
   r.uncommittedBytes = Math.max(0, r.uncommittedBytes - payloadsSize(m.entries));
+  applied(r, last.index, entriesSize(m.entries));
+}
+
+/** A received snapshot is durable: it is the state now. */
+function onSnapshotStored(r: Member, index: LogIndex): void {
+  if (r.log.stableSnapshotTo(index)) applied(r, logIndex(Math.max(index, r.log.applied)), 0);
+}
+
+function applied(r: Member, index: LogIndex, bytes: number): void {
+  r.log.appliedTo(index, bytes);
+  leaveJointIfDue(r);
 }

@@ -1,38 +1,39 @@
 /**
- * The configuration, and what this member knows of each other one: progress (when it leads) and votes (when
- * it stands).
+ * The configuration in force, and what this member knows of each other one: progress (when it leads) and votes
+ * (when it stands).
  *
- * The configuration is shaped as a joint one from the start, though nothing changes it yet. Members are
- * visited in sorted id order, always: the order of a Map depends on its history, and two equal states must
- * act alike (etcd 65dbcbd).
+ * Members are visited in sorted id order, always: the order of a Map depends on its history, and two equal
+ * states must act alike (etcd 65dbcbd). Invariant: exactly the members of the configuration have progress.
  */
 import { type LogIndex, logIndex, type NodeId } from "../base/ids.js";
+import { type Configuration, memberIds, NO_CONFIGURATION } from "./configuration.js";
 import { ZERO_INDEX } from "./messages.js";
 import { Progress } from "./progress.js";
-import { type JointConfig, jointCommitted, jointIds, jointVote, type VoteResult } from "./quorum.js";
+import { jointCommitted, jointIds, jointVote, type VoteResult } from "./quorum.js";
+
+export interface FlowLimits {
+  /** Unit: appends in flight to one peer. */
+  readonly maxInflight: number;
+  /** Unit: bytes of entries in flight to one peer. */
+  readonly maxInflightBytes: number;
+}
 
 export class Tracker {
-  readonly config: JointConfig;
-  readonly learners: readonly NodeId[];
-  readonly #ids: readonly NodeId[];
-  readonly #voters: readonly NodeId[];
-  readonly #maxInflight: number;
+  readonly #limits: FlowLimits;
+  #config: Configuration = NO_CONFIGURATION;
+  #ids: readonly NodeId[] = [];
+  #voters: readonly NodeId[] = [];
   #progress = new Map<NodeId, Progress>();
   #votes = new Map<NodeId, boolean>();
 
-  constructor(options: {
-    readonly voters: readonly NodeId[];
-    readonly learners: readonly NodeId[];
-    readonly maxInflight: number;
-  }) {
-    const sorted = (ids: readonly NodeId[]) => [...new Set(ids)].sort((a, b) => a - b);
-    this.config = { incoming: sorted(options.voters), outgoing: [] };
-    this.#voters = jointIds(this.config);
-    this.learners = sorted(options.learners).filter((id) => !this.#voters.includes(id));
-    this.#ids = sorted([...this.#voters, ...this.learners]);
-    this.#maxInflight = options.maxInflight;
+  /** Starts with nobody; `switchTo` brings the members. */
+  constructor(limits: FlowLimits) {
+    this.#limits = limits;
   }
 
+  get config(): Configuration {
+    return this.#config;
+  }
   /** Every member, voters and learners, sorted. */
   get ids(): readonly NodeId[] {
     return this.#ids;
@@ -46,33 +47,58 @@ export class Tracker {
     return this.#voters.includes(id);
   }
 
+  isLearner(id: NodeId): boolean {
+    return this.#config.learners.includes(id);
+  }
+
   /** True when one voter decides alone. */
   get isSingleton(): boolean {
-    return this.config.incoming.length === 1 && this.config.outgoing.length === 0;
+    return this.#config.incoming.length === 1 && this.#config.outgoing.length === 0;
+  }
+
+  /**
+   * Takes another configuration. Who was a member keeps its progress; a new one is probed after `lastIndex`, and
+   * counts as heard from, else a leader could lose its quorum to members that had no chance to answer yet.
+   */
+  switchTo(config: Configuration, lastIndex: LogIndex): void {
+    this.#config = config;
+    this.#ids = memberIds(config);
+    this.#voters = jointIds(config);
+    const former = this.#progress;
+    this.#progress = new Map(
+      this.#ids.map((id) => {
+        const progress = former.get(id) ?? this.#fresh(ZERO_INDEX, logIndex(Math.max(lastIndex, 1)), true);
+        progress.isLearner = this.isLearner(id);
+        return [id, progress];
+      }),
+    );
   }
 
   progress(id: NodeId): Progress | undefined {
     return this.#progress.get(id);
   }
 
+  #fresh(match: LogIndex, next: LogIndex, recentActive: boolean): Progress {
+    const progress = new Progress({ match, next, isLearner: false, ...this.#limits });
+    progress.recentActive = recentActive;
+    return progress;
+  }
+
   /** Forgets all progress: a new term or role begins with nothing known but this member's own log. */
   resetProgress(self: NodeId, lastIndex: LogIndex): void {
     this.#progress = new Map(
-      this.#ids.map((id) => [
-        id,
-        new Progress({
-          match: id === self ? lastIndex : ZERO_INDEX,
-          next: logIndex(lastIndex + 1),
-          isLearner: this.learners.includes(id),
-          maxInflight: this.#maxInflight,
-        }),
-      ]),
+      this.#ids.map((id) => {
+        const match = id === self ? lastIndex : ZERO_INDEX;
+        const progress = this.#fresh(match, logIndex(lastIndex + 1), false);
+        progress.isLearner = this.isLearner(id);
+        return [id, progress];
+      }),
     );
   }
 
-  /** The index that the acknowledgements so far commit, by counting alone. */
+  /** The index that the acknowledgements so far commit, by counting alone; Infinity for a cluster of nobody. */
   committed(): number {
-    return jointCommitted(this.config, (id) => this.#progress.get(id)?.match);
+    return jointCommitted(this.#config, (id) => this.#progress.get(id)?.match);
   }
 
   resetVotes(): void {
@@ -87,7 +113,7 @@ export class Tracker {
   }
 
   voteResult(): VoteResult {
-    return jointVote(this.config, this.#votes);
+    return jointVote(this.#config, this.#votes);
   }
 
   /** True when a quorum was heard from since the last `resetActive`. */
@@ -95,7 +121,7 @@ export class Tracker {
     const heard = new Map<NodeId, boolean>(
       this.#voters.map((id) => [id, this.#progress.get(id)?.recentActive ?? false]),
     );
-    return jointVote(this.config, heard) === "VoteWon";
+    return jointVote(this.#config, heard) === "VoteWon";
   }
 
   /** Starts a new span of listening; the member itself is always there. */

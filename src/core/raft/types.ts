@@ -77,6 +77,7 @@ export type MessageType =
   | "MsgHeartbeat"
   | "MsgHeartbeatResp"
   | "MsgSnap"
+  | "MsgSnapStatus"
   | "MsgTimeoutNow"
   | "MsgTransferLeader"
   | "MsgReadIndex"
@@ -145,6 +146,8 @@ export interface Ready {
   /** Null when unchanged since the last Ready. */
   readonly hardState: HardState | null;
   readonly readStates: readonly ReadState[];
+  /** To write before `entries`: it replaces the whole log and the whole state. Null when there is none. */
+  readonly snapshot: Snapshot | null;
   readonly entries: readonly Entry[];
   readonly committedEntries: readonly Entry[];
   readonly messages: readonly Message[];
@@ -155,7 +158,7 @@ export interface Ready {
   readonly mustSync: boolean;
 }
 
-/** How a leader feeds one peer; a snapshot in flight will be a third way. */
+/** How a leader feeds one peer (progress.ts). */
 export type ProgressStateType = "StateProbe" | "StateReplicate" | "StateSnapshot";
 
 /** What a leader knows of one member. */
@@ -171,6 +174,8 @@ export interface ProgressStatus {
   readonly paused: boolean;
   readonly inflight: number;
   readonly inflightFull: boolean;
+  /** StateSnapshot: the index of the snapshot under way; else 0. */
+  readonly pendingSnapshot: LogIndex;
   readonly isLearner: boolean;
   /** The member says that it lost durable log and rebuilds it. */
   readonly recovering: boolean;
@@ -187,8 +192,13 @@ export interface Status {
   readonly lead: NodeId;
   readonly state: StateType;
   readonly leadTransferee: NodeId;
+  /** Voters of either half. */
   readonly voters: readonly NodeId[];
   readonly learners: readonly NodeId[];
+  /** The configuration in force, by what this member has applied. */
+  readonly confState: ConfState;
+  /** Index of the first entry that the log still holds. */
+  readonly firstIndex: LogIndex;
   /** Sorted by id; empty unless this member leads. */
   readonly progress: readonly ProgressStatus[];
   /** Not null while this member neither votes nor campaigns because it lost durable log. */

@@ -1,5 +1,5 @@
 /**
- * The end of the log that is not known to be durable.
+ * The end of the log that is not known to be durable; and a snapshot that replaced the log and is not durable yet.
  *
  * Entries from `offset` on are here; those before `offsetInProgress` have been handed to storage and await
  * its answer. An answer names term and index of the last entry written, and is believed only if that very
@@ -11,9 +11,11 @@
  */
 import { assert } from "../base/assert.js";
 import { type LogIndex, logIndex, type Term } from "../base/ids.js";
-import type { Entry } from "./types.js";
+import type { Entry, Snapshot } from "./types.js";
 
 export class Unstable {
+  #snapshot: Snapshot | null = null;
+  #snapshotInProgress = false;
   #entries: Entry[] = [];
   #offset: LogIndex;
   #offsetInProgress: LogIndex;
@@ -32,7 +34,34 @@ export class Unstable {
     return this.#offsetInProgress;
   }
 
-  /** True while anything here has not been confirmed by storage, whether it was handed over or not. */
+  /** The snapshot that storage has not confirmed, handed over or not. */
+  get snapshot(): Snapshot | null {
+    return this.#snapshot;
+  }
+
+  /** The snapshot that storage was not yet told of. */
+  nextSnapshot(): Snapshot | null {
+    return this.#snapshotInProgress ? null : this.#snapshot;
+  }
+
+  /** A snapshot replaces the whole log. */
+  restore(snapshot: Snapshot): void {
+    this.#snapshot = snapshot;
+    this.#snapshotInProgress = false;
+    this.#entries = [];
+    this.#offset = logIndex(snapshot.index + 1);
+    this.#offsetInProgress = this.#offset;
+  }
+
+  /** Storage confirmed the snapshot of `index`; nothing when a later one has taken its place (raft-rs #417). */
+  stableSnapshotTo(index: LogIndex): boolean {
+    if (this.#snapshot?.index !== index) return false;
+    this.#snapshot = null;
+    this.#snapshotInProgress = false;
+    return true;
+  }
+
+  /** True while any entry here has not been confirmed by storage, whether it was handed over or not. */
   get pending(): boolean {
     return this.#entries.length > 0;
   }
@@ -60,6 +89,7 @@ export class Unstable {
   /** Everything here has now been handed to storage. */
   acceptInProgress(): void {
     this.#offsetInProgress = logIndex(this.lastIndex + 1);
+    this.#snapshotInProgress = this.#snapshot !== null;
   }
 
   /**

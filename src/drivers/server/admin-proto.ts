@@ -28,7 +28,12 @@ export type AdminMethodName =
   | "Switchover"
   | "Hold"
   | "Resume"
-  | "TransferLeader";
+  | "TransferLeader"
+  | "Members"
+  | "AddMember"
+  | "PromoteMember"
+  | "RemoveMember"
+  | "ReplaceMember";
 
 const OPTIONS: Options = {
   keepCase: false,

@@ -8,11 +8,17 @@ import { Inflights } from "../../../src/core/raft/inflights.js";
 import { Progress } from "../../../src/core/raft/progress.js";
 
 const progress = (match: number, next: number, maxInflight = 2) =>
-  new Progress({ match: logIndex(match), next: logIndex(next), isLearner: false, maxInflight });
+  new Progress({
+    match: logIndex(match),
+    next: logIndex(next),
+    isLearner: false,
+    maxInflight,
+    maxInflightBytes: 1000,
+  });
 
 test("an acknowledgement frees every append up to it, a late one frees nothing", () => {
-  const window = new Inflights(3);
-  for (const last of [5, 8, 9]) window.add(logIndex(last));
+  const window = new Inflights(3, 1000);
+  for (const last of [5, 8, 9]) window.add(logIndex(last), 10);
   assert.equal(window.full, true);
   window.freeUpTo(logIndex(4));
   assert.equal(window.count, 3);
@@ -33,7 +39,7 @@ test("match never goes back on a late acknowledgement and stays below next", () 
 
 test("a probe waits for its answer, and only the answer to the last probe moves it", () => {
   const p = progress(0, 10);
-  p.sentEntries(1);
+  p.sentEntries(1, 0);
   assert.equal(p.paused, true);
   assert.equal(p.maybeDecrease(logIndex(4), logIndex(3)), false, "an answer to an older probe");
   assert.equal(p.maybeDecrease(logIndex(9), logIndex(6)), true);
@@ -51,9 +57,9 @@ test("a rejection never takes next to or below match", () => {
 test("a full window pauses replication and leaving the state empties it (etcd e419ba5)", () => {
   const p = progress(1, 2);
   p.becomeReplicate();
-  p.sentEntries(2);
+  p.sentEntries(2, 0);
   assert.equal(p.paused, false);
-  p.sentEntries(2);
+  p.sentEntries(2, 0);
   assert.deepEqual([p.next, p.inflights.count, p.paused], [6, 2, true]);
   p.becomeProbe();
   assert.deepEqual([p.next, p.inflights.count, p.paused], [2, 0, false]);

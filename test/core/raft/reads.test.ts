@@ -128,14 +128,3 @@ test("a single voter answers at once", () => {
   cluster.settle();
   assert.deepEqual(answers(cluster, 1), ["r@1"]);
 });
-
-test("lease reads need no round, are refused without check-quorum, and forbid forgetting the leader", () => {
-  const cluster = new Cluster(3, { checkQuorum: true, readOnlyOption: "lease-based" });
-  cluster.campaign(1);
-  ask(cluster, 1, "r");
-  cluster.settle(() => false);
-  assert.deepEqual(answers(cluster, 1), ["r@1"]);
-  cluster.node(2).forgetLeader();
-  assert.equal(cluster.node(2).status().lead, 1);
-  assert.throws(() => new Cluster(3, { readOnlyOption: "lease-based" }), /checkQuorum/);
-});
