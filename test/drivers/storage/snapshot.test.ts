@@ -170,7 +170,7 @@ test("the newest two snapshots are kept", async (t) => {
   assert.deepEqual(readdirSync(join(directory, "snapshots")).sort(), ["30-1.snap", "50-2.snap"]);
 });
 
-test("who was adopted comes back, is written before later appends, and cannot be changed", async (t) => {
+test("who was adopted comes back, is written before later appends, and can only become a later node", async (t) => {
   const directory = privateDirectory(t);
   let { storage, restored } = await open(directory);
   const adopting = storage.adopt(ADOPTED);
@@ -181,29 +181,31 @@ test("who was adopted comes back, is written before later appends, and cannot be
   ({ storage, restored } = await open(directory));
   assert.deepEqual(restored.adopted, ADOPTED);
   await storage.adopt(ADOPTED);
+  const later: Adopted = { node: nodeId(5), bootstrap: [] };
+  await storage.adopt(later);
   await assert.rejects(storage.adopt({ ...ADOPTED, node: nodeId(3) }), {
     name: "InvariantError",
-    message: /node 2 of w1,w2,w3 .* node 3/,
+    message: /node 5 of none .* node 3/,
   });
   await storage.close();
-  assert.deepEqual((await readBack(directory)).adopted, ADOPTED);
+  assert.deepEqual((await readBack(directory)).adopted, later);
 });
 
-test("an identity file from before the adoption, or of another one, is noticed", async (t) => {
+test("an identity file from before the adoption, or of an earlier one, is noticed", async (t) => {
   const root = privateDirectory(t, "fast");
   const [data, other] = [join(root, "data"), join(root, "other")];
   await readBack(data);
   cpSync(data, other, { recursive: true });
   for (const [directory, node] of [
-    [data, 2],
-    [other, 3],
+    [data, 3],
+    [other, 2],
   ] as const) {
     const { storage } = await open(directory);
     await storage.adopt({ ...ADOPTED, node: nodeId(node) });
     await storage.close();
   }
   copyFileSync(join(other, "identity.json"), join(data, "identity.json"));
-  await assert.rejects(readBack(data), { code: "STORAGE_CORRUPT", message: /says node 3.*by node 2/ });
+  await assert.rejects(readBack(data), { code: "STORAGE_CORRUPT", message: /says node 2.*by node 3/ });
 });
 
 test("an identity of format 1, as older releases wrote it, reads with nobody adopted", async (t) => {
