@@ -6,7 +6,7 @@
  * added for members that crash).
  */
 import type { Message } from "../../../../src/core/raft/raft.js";
-import { type DiskView, entryAt, place, type Seen, sameEntry } from "./seen.js";
+import { type DiskView, entryAt, lastOn, place, type Seen, sameEntry } from "./seen.js";
 
 /** One member over one event. */
 export interface Change {
@@ -43,7 +43,7 @@ const leaderAppendOnly: LocalChecker = ({ before, after }) => {
   const lost = before.log.find((entry) => {
     const now = entryAt(after.log, entry.index);
     // Gone from the front is compacted, gone from the end is lost.
-    return now === undefined ? entry.index >= (after.log[0]?.index ?? 1) : !sameEntry(now, entry);
+    return now === undefined ? entry.index >= after.firstIndex : !sameEntry(now, entry);
   });
   return lost === undefined ? null : `leader of term ${after.term} changed its entry ${place(lost)}`;
 };
@@ -62,7 +62,7 @@ const order: LocalChecker = ({ before, after, crashed }) => {
 const appliedIsDurable: LocalChecker = ({ after: { applied, log, disk } }) => {
   const entry = entryAt(log, applied);
   const stored = entryAt(disk.entries, applied);
-  if (entry === undefined || applied < (disk.entries[0]?.index ?? 1)) return null;
+  if (entry === undefined || applied <= disk.base) return null;
   if (stored !== undefined && sameEntry(entry, stored)) return null;
   return `applied ${place(entry)} with ${place(stored)} on its own disk`;
 };
@@ -108,6 +108,15 @@ const promisesAreDurable: LocalChecker = ({ after, sent }) => {
   return null;
 };
 
+/** A change of the configuration is let in only when the one before is applied, so known to be committed. */
+const oneChangeAtATime: LocalChecker = ({ before, after: { log, commit } }) => {
+  if (before.log === log && before.commit === commit) return null;
+  const open = log.filter(({ index, type }) => index > commit && type !== "EntryNormal");
+  return open.length <= 1
+    ? null
+    : `changes ${open.map(place).join(" and ")} are both not known to be committed`;
+};
+
 const noAnomaly: LocalChecker = ({ after: { anomaly } }) => anomaly;
 
 /**
@@ -122,7 +131,7 @@ export function brokenPromise(m: Message, disk: DiskView): string | null {
   if (m.type !== "MsgAppResp" || m.index === 0) return null;
   if (term < m.term) return `acknowledgement in term ${m.term} left with term ${term} on disk`;
   // In a later term the acknowledged entries may rightly have been replaced since.
-  const last = disk.entries.at(-1)?.index ?? 0;
+  const last = lastOn(disk);
   if (term === m.term && last < m.index)
     return `acknowledgement of ${m.index} left with entries up to ${last} on disk`;
   return null;
@@ -139,5 +148,6 @@ export const LOCAL: Readonly<Record<string, LocalChecker>> = {
   "I10 CommitsOwnTerm": commitsOwnTerm,
   "I11 MatchMonotonic": matchMonotonic,
   "I12 AckDurability": promisesAreDurable,
+  "I13 OneChangeAtATime": oneChangeAtATime,
   "I20 NoAnomaly": noAnomaly,
 };

@@ -6,7 +6,7 @@
  * own, while one that was deposed unawares may lack what came after.
  */
 import type { Entry } from "../../../../src/core/raft/raft.js";
-import { entryAt, place, type Seen, sameEntry } from "./seen.js";
+import { entryAt, lastOn, place, type Seen, sameEntry } from "./seen.js";
 
 /** Says what is wrong between `a` and `b`, or null. */
 export type PairChecker = (a: Seen, b: Seen) => string | null;
@@ -45,9 +45,8 @@ const logMatching: PairChecker = (a, b) => {
 
 const leaderCompleteness: PairChecker = (a, b) => {
   if (a.state !== "StateLeader") return null;
-  const first = a.log[0]?.index ?? 1;
   for (const decision of b.decided) {
-    if (decision === undefined || decision.term >= a.term || decision.entry.index < first) continue;
+    if (decision === undefined || decision.term >= a.term || decision.entry.index < a.firstIndex) continue;
     const own = entryAt(a.log, decision.entry.index);
     if (own === undefined || !sameEntry(own, decision.entry))
       return `leader ${a.id} of term ${a.term} holds ${place(own)} where ${b.id} had ${place(decision.entry)} committed in term ${decision.term}`;
@@ -70,9 +69,18 @@ const stateMachineSafety: PairChecker = (a, b) => {
 const matchIsDurable: PairChecker = (a, b) => {
   if (a.state !== "StateLeader" || a.id === b.id || b.disk.hardState.term !== a.term) return null;
   const progress = a.progress.find(({ id }) => id === b.id);
-  const last = b.disk.entries.at(-1)?.index ?? 0;
+  const last = lastOn(b.disk);
   if (progress === undefined || progress.match <= last) return null;
   return `leader ${a.id} counts ${progress.match} at ${b.id}, which has ${last} on disk`;
+};
+
+/** The configuration is a function of what is applied. */
+const configOfLog: PairChecker = (a, b) => {
+  // While a snapshot is taken over its configuration is in force before it is applied.
+  if (a.id >= b.id || a.applied !== b.applied || a.applied < a.firstIndex - 1 || b.applied < b.firstIndex - 1)
+    return null;
+  const [one, other] = [JSON.stringify(a.confState), JSON.stringify(b.confState)];
+  return one === other ? null : `after entry ${a.applied} ${a.id} has ${one}, ${b.id} ${other}`;
 };
 
 /** By the catalogue's names. */
@@ -82,4 +90,5 @@ export const PAIRS: Readonly<Record<string, PairChecker>> = {
   "I6 LeaderCompleteness": leaderCompleteness,
   "I7 StateMachineSafety": stateMachineSafety,
   "I11 MatchIsDurable": matchIsDurable,
+  "I13 ConfigOfLog": configOfLog,
 };

@@ -5,11 +5,21 @@
  * took for committed. Everything is plain data, taken from the member's public face and from its disk, so the
  * random histories (chaos.test.ts) and the exhaustive ones (explore) are judged by the same checkers.
  */
-import type { Entry, HardState, Message, ProgressStatus, StateType } from "../../../../src/core/raft/raft.js";
+import type {
+  ConfState,
+  Entry,
+  HardState,
+  Message,
+  ProgressStatus,
+  RawNode,
+  StateType,
+} from "../../../../src/core/raft/raft.js";
 
-/** What a power cut leaves. `entries` may begin after index 1, when a snapshot stands for what is before. */
+/** What a power cut leaves. */
 export interface DiskView {
   readonly hardState: HardState;
+  /** A snapshot stands for the entries up to here; `entries` follow. */
+  readonly base: number;
   readonly entries: readonly Entry[];
 }
 
@@ -20,7 +30,10 @@ export interface View {
   readonly state: StateType;
   readonly commit: number;
   readonly applied: number;
+  readonly firstIndex: number;
   readonly lastIndex: number;
+  /** The configuration in force. */
+  readonly confState: ConfState;
   /** The whole log in the member's own view, durable or not. */
   readonly log: readonly Entry[];
   readonly disk: DiskView;
@@ -52,6 +65,11 @@ export function entryAt(log: readonly Entry[], index: number): Entry | undefined
   return log[index - (log[0]?.index ?? 1)];
 }
 
+/** Index of the last entry on a disk. */
+export function lastOn({ base, entries }: DiskView): number {
+  return entries.at(-1)?.index ?? base;
+}
+
 /** True for entries that are equal in all that Raft cares for. */
 export function sameEntry(a: Entry, b: Entry): boolean {
   if (a === b) return true;
@@ -62,6 +80,29 @@ export function sameEntry(a: Entry, b: Entry): boolean {
 /** "term/index" for messages. */
 export function place(entry: Entry | undefined): string {
   return entry === undefined ? "nothing" : `${entry.term}/${entry.index}`;
+}
+
+/** What is to be seen of a member; its log and its disk are given, so that equal ones may be one. */
+export function viewOf(
+  id: number,
+  node: RawNode,
+  log: readonly Entry[],
+  { hardState, base, entries }: DiskView,
+): View {
+  const { term, state, commit, applied, firstIndex, lastIndex, confState, progress, lastAnomaly } =
+    node.status();
+  const cursors = { commit, applied, firstIndex, lastIndex };
+  return {
+    id,
+    term,
+    state,
+    ...cursors,
+    confState,
+    log,
+    disk: { hardState, base, entries },
+    progress,
+    anomaly: lastAnomaly,
+  };
 }
 
 /** Joins what a member is now to what is remembered of it; `sent` has left it since it was last seen. */

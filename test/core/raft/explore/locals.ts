@@ -9,11 +9,11 @@
  * A state is everything: the member's variables, its disk, its outstanding writes, its state machine, and what the
  * all-seeing observer remembers of it. The local checkers run once for each transition.
  */
-import { logIndex, type NodeId, nodeId, term } from "../../../../src/core/base/ids.js";
+import { logIndex, type NodeId, nodeId } from "../../../../src/core/base/ids.js";
 import type { Entry, Message, RaftConfig, RawNode } from "../../../../src/core/raft/raft.js";
 import { LOCAL } from "../checkers/local.js";
-import { NO_MEMORY, remember, type Seen, sameEntry, type View } from "../checkers/seen.js";
-import { type Disk, deepFreeze, persist } from "../cluster.js";
+import { NO_MEMORY, remember, type Seen, sameEntry, type View, viewOf } from "../checkers/seen.js";
+import { type Disk, deepFreeze, emptyDisk, persist } from "../cluster.js";
 import { fork, identity, type Room } from "./glass.js";
 
 /** What can happen to one member. Numbers, so that an event is one number: deliveries are `DELIVER + message`. */
@@ -92,7 +92,7 @@ export class Locals {
 
   /** A member that has never run. */
   initial(id: number): Local {
-    const disk: Disk = { hardState: { term: term(0), vote: nodeId(0), commit: logIndex(0) }, entries: [] };
+    const disk = emptyDisk();
     const work = this.#booted(nodeId(id), disk);
     this.#drain(nodeId(id), work);
     return this.#keep(remember(NO_MEMORY, this.#view(id, work), []), work);
@@ -179,7 +179,7 @@ export class Locals {
   #write(id: NodeId, work: Work): void {
     const [m, ...rest] = work.appends;
     if (m === undefined) return;
-    const disk: Disk = { hardState: work.disk.hardState, entries: [...work.disk.entries] };
+    const disk: Disk = { ...work.disk, entries: [...work.disk.entries] };
     persist(disk, m);
     work.disk = disk;
     work.appends = rest;
@@ -209,19 +209,8 @@ export class Locals {
   }
 
   #view(id: number, { node, disk }: Work): View {
-    const { term: now, state, commit, applied, lastIndex, progress, lastAnomaly } = node.status();
-    return {
-      id,
-      term: now,
-      state,
-      commit,
-      applied,
-      lastIndex,
-      log: this.#log(node.entriesFrom(logIndex(1))),
-      disk: { hardState: disk.hardState, entries: this.#log(disk.entries) },
-      progress,
-      anomaly: lastAnomaly,
-    };
+    const log = this.#log(node.entriesFrom(logIndex(1)));
+    return viewOf(id, node, log, { ...disk, base: disk.base.index, entries: this.#log(disk.entries) });
   }
 
   /** Equal logs are one array, so that the checkers see at a glance what need not be compared. */

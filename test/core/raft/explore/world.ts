@@ -273,8 +273,7 @@ export class World {
       }
     }
     if (after.seen.commit <= known) return null;
-    const incoming = all.map(({ id }) => id);
-    const wrong = committedOnQuorum(all, after.seen, known, { incoming, outgoing: [] });
+    const wrong = committedOnQuorum(all, after.seen, known, before.seen.confState);
     return wrong === null ? null : `I8 CommittedOnQuorum: ${wrong}`;
   }
 }
