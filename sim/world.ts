@@ -82,7 +82,7 @@ const UPTIME_MS_MAX = 1_000_000;
 export class World {
   readonly agenda = new Agenda();
   readonly outside = new Outside();
-  readonly processes: readonly Process[];
+  readonly processes: Process[];
   /** Text of everything that happened, for comparing two runs; one line an effect or fault. */
   readonly trace: string[] = [];
   loss: number;
@@ -103,7 +103,12 @@ export class World {
     this.loss = options.loss;
     this.diskMs = options.diskMs ?? DISK_MS;
     this.random = randomState(options.seed, "world");
-    this.processes = options.config.witnesses.map(({ id }) => ({
+    this.processes = options.config.witnesses.map(({ id }) => this.made(id));
+    for (const process of this.processes) this.start(process);
+  }
+
+  private made(id: WitnessId): Process {
+    return {
       id,
       disk: blankDisk(`disk-${id}`),
       witness: null,
@@ -115,8 +120,15 @@ export class World {
       clockZeroMs: 0,
       held: [],
       tickedAtMs: 0,
-    }));
-    for (const process of this.processes) this.start(process);
+    };
+  }
+
+  /** Another witness, with an empty disk and a document of its own that names it. */
+  join(id: WitnessId, config: ClusterConfig): Process {
+    const process = this.made(id);
+    this.processes.push(process);
+    this.start(process, config);
+    return process;
   }
 
   process(id: string): Process {
@@ -342,7 +354,8 @@ export class World {
       const told = disk.id;
       const snapshot = message.kind === "raft" ? message.message.snapshot : null;
       this.agenda.in(this.delay() + strayMs, () => {
-        const target = this.process(to);
+        const target = this.processes.find(({ id }) => id === to);
+        if (target === undefined) return;
         this.input(target, target.life, { kind: "message", from, disk: told, message });
         if (snapshot === null) return;
         const sender = this.process(from);

@@ -45,7 +45,7 @@ import { Roster } from "./roster.js";
 
 export interface ReplicaOptions {
   readonly self: WitnessId;
-  /** Witnesses of this witness's own document, in its order: the voters, should this be the beginning of the cluster. */
+  /** The witnesses of its own document, in order: the voters, should this be the beginning of the cluster. */
   readonly document: readonly WitnessId[];
   readonly electionTick: number;
   readonly heartbeatTick: number;
@@ -226,7 +226,7 @@ export class Replica {
    * stays given. One that has no log yet knows no voters: the log will tell.
    */
   private rename(node: NodeId): Adopted {
-    const { term, vote, commit, recovering, firstIndex, lastIndex } = this.node.status();
+    const { term, vote, commit, firstIndex, lastIndex } = this.node.status();
     const entries = this.node.entriesFrom(firstIndex);
     const blank = lastIndex === 0;
     this.adopted = { node, bootstrap: blank ? [] : this.adopted.bootstrap };
@@ -237,7 +237,8 @@ export class Replica {
       base,
       applied: this.state.appliedIndex,
       ...(blank ? {} : { confState: this.confState }),
-      recovering,
+      // Whatever the former member forgot is the former member's, and that one is gone.
+      recovering: null,
     });
     this.confState = this.node.status().confState;
     this.node.setPreferred(this.preferred);

@@ -51,14 +51,14 @@ export class Roster {
     return this.#members.length === 0 ? (this.#bootstrap[node - 1] ?? null) : null;
   }
 
-  /** The node that the witness's name stands for now. */
+  /** The node that the witness's name stands for at present. */
   nodeOf(state: State, witness: WitnessId): NodeId | null {
     if (state.members.length > 0) return memberOf(state, witness)?.node ?? null;
     const position = this.#bootstrap.indexOf(witness);
     return position < 0 ? null : nodeId(position + 1);
   }
 
-  /** Whether the word of that witness counts at all, in what is not Raft's: its view, and the writes that it passes on. */
+  /** Whether that witness's word counts in what is not Raft's: its view, and the writes that it passes on. */
   isKnown(state: State, witness: WitnessId, disk: string): boolean {
     if (state.members.length === 0) return this.#bootstrap.includes(witness);
     const member = memberOf(state, witness);

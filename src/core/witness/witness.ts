@@ -634,6 +634,8 @@ export class Witness {
       assert(round < ROUNDS_MAX, "a step does not come to an end");
       const progress = replica.drain();
       this.effects.push(...progress.effects);
+      // What was applied is known, also to a leader that it removed.
+      for (const entry of progress.applied) this.requests.onApplied(entry);
       this.onRole(replica);
       for (const entry of progress.applied) this.onApplied(entry);
       for (const read of progress.reads) {
@@ -760,7 +762,6 @@ export class Witness {
     if (entry.envelope === null || entry.applied === null) return;
     const { envelope, applied } = entry;
     this.clock.onEntry(envelope.atMs, this.monoMs, this.isLeader && entry.term === this.role.term);
-    this.requests.onApplied(entry);
     if (!applied.accepted) return;
     const { command } = envelope;
     if (command.kind === "begin")
