@@ -12,7 +12,15 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import type { Outcome } from "./damage.js";
-import { compactedImage, type Damage, damagesOf, type Image, installedImage, sweepImage } from "./sweep.js";
+import {
+  compactedImage,
+  type Damage,
+  damagesOf,
+  type Image,
+  installedImage,
+  plainImage,
+  sweepImage,
+} from "./sweep.js";
 
 type Counts = Record<Outcome, number>;
 type Result = Record<string, Counts>;
@@ -27,6 +35,8 @@ async function run(shard: number, shards: number): Promise<Result> {
     const images: readonly (readonly [Image, RegExp])[] = [
       [await compactedImage(root, "log"), /./],
       [await compactedImage(root, "table"), /^log\//],
+      [await plainImage(root, "log"), /^log\//],
+      [await plainImage(root, "table"), /^log\//],
       [await installedImage(root), /^(log|snapshots)\//],
     ];
     const result: Result = {};
