@@ -1,5 +1,5 @@
 /**
- * `npm run storage:exhaustive [-- --jobs N]`: every bit flipped, and every length cut, of every file of three
+ * `npm run storage:exhaustive [-- --jobs N]`: every bit flipped, and every length cut, of every file of some
  * small data directories (sweep.ts). Prints one line of JSON; ends with 1 and the case at the first damage
  * that was not found and not harmless. Several processes share the work; each opens some tens of thousands of
  * storages on tmpfs.

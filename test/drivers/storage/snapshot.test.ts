@@ -159,6 +159,19 @@ test("a compaction that an install overtakes cuts nothing", async (t) => {
   assert.deepEqual([restored.snapshot, restored.notices], [snapshotAt(40, 3), []]);
 });
 
+test("an install that comes while a compaction writes its file does not wait for it", async (t) => {
+  const directory = privateDirectory(t);
+  const { storage } = await open(directory);
+  await storage.append({ hardState: hardState(2, 1, 20), entries: entries(1, 30, 2) });
+  const compaction = storage.compact(snapshotAt(20, 2, 1000, 40_000), logIndex(15));
+  while (filesIn(directory, /^snapshots\/20-2/).length === 0) await setImmediate();
+  await storage.append({ hardState: hardState(3, 0, 40), entries: [], snapshot: snapshotAt(40, 3) });
+  assert.deepEqual(filesIn(directory, /^snapshots\//), ["snapshots/40-3.snap"], "the other was given up");
+  assert.equal(await compaction, 40);
+  await storage.close();
+  assert.deepEqual((await readBack(directory)).snapshot, snapshotAt(40, 3));
+});
+
 test("the newest two snapshots are kept", async (t) => {
   const directory = privateDirectory(t);
   const { storage } = await open(directory);
