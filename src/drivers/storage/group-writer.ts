@@ -16,6 +16,7 @@ import { assert } from "../../core/base/assert.js";
 import { type LogIndex, NO_NODE } from "../../core/base/ids.js";
 import type { Entry, HardState } from "../../core/raft/types.js";
 import type { Adopted, StateSnapshot } from "../../core/witness/contract.js";
+import { isSameAdoption } from "./identity.js";
 import type { VerifiedLog } from "./judge.js";
 import { LogEnd, type MarkedState } from "./log-end.js";
 import type { LogChange, LogStore } from "./log-store.js";
@@ -396,12 +397,4 @@ export class GroupWriter {
     this.#queue = [];
     for (const pending of waiting) pending.reject(error);
   }
-}
-
-function isSameAdoption(a: Adopted, b: Adopted): boolean {
-  return (
-    a.node === b.node &&
-    a.bootstrap.length === b.bootstrap.length &&
-    a.bootstrap.every((witness, i) => witness === b.bootstrap[i])
-  );
 }
