@@ -295,6 +295,36 @@ test("a log that is lost starts from the newest snapshot, and is whole again whe
   assert.match(healed.notices.join(), /directory is gone; nothing that was acknowledged is missing/);
 });
 
+test("a recovery from a snapshot survives a crash between any two of its steps", async (t) => {
+  const data = join(privateDirectory(t, "fast"), "data");
+  await cutDirectory(data);
+  rmSync(join(data, "log"), { recursive: true });
+  const slots = ["mirror.a", "mirror.b"].map((name) => join(data, name));
+  const before = slots.map((slot) => readFileSync(slot));
+  const expectRecovering = async (what: string): Promise<void> => {
+    const { base, snapshot, entries: log, hardState: state, recovering } = await readBack(data);
+    assert.deepEqual([base, snapshot, log], [place(20, 2), snapshotAt(20, 2), []], what);
+    assert.deepEqual([state, recovering?.ackedIndex], [hardState(2, 1, 20), 30], what);
+  };
+  await expectRecovering("the loss");
+  for (const [i, slot] of slots.entries()) writeFileSync(slot, before[i] ?? "");
+  await expectRecovering("after a crash before the mirror was written");
+  writeFileSync(slots[0] ?? "", before[0] ?? "");
+  await expectRecovering("after a crash between the slots");
+  cpSync(join(data, "log"), join(data, "log.new"), { recursive: true });
+  rmSync(join(data, "log"), { recursive: true });
+  await expectRecovering("after a crash between the renames");
+  // What brings it up to date ends it, also when that is a snapshot.
+  const { storage } = await open(data);
+  await storage.append({
+    hardState: hardState(3, 0, 40),
+    entries: [entry(41, 3)],
+    snapshot: snapshotAt(40, 3),
+  });
+  await storage.close();
+  assert.equal((await readBack(data)).recovering, null);
+});
+
 test("what a crash leaves of an install or a compaction is removed, and the old log is whole", async (t) => {
   const root = privateDirectory(t, "fast");
   const [data, from] = [join(root, "data"), join(root, "from")];
