@@ -73,8 +73,10 @@ async function main(): Promise<void> {
   const jobs = Number(values.jobs ?? availableParallelism());
   if (!Number.isInteger(jobs) || jobs < 1) throw new Error(`--jobs ${values.jobs}: give a number from 1`);
   if (values.shard !== undefined) {
-    process.send?.(await run(Number(values.shard), jobs));
-    process.disconnect();
+    // A parent that died has no use for us.
+    process.on("disconnect", () => process.exit(1));
+    const result = await run(Number(values.shard), jobs);
+    process.send?.(result, () => process.exit(0));
     return;
   }
   const startedAt = performance.now();
