@@ -16,6 +16,7 @@ import { assert } from "../../core/base/assert.js";
 import { type LogIndex, NO_NODE } from "../../core/base/ids.js";
 import type { Entry, HardState } from "../../core/raft/types.js";
 import type { Adopted, StateSnapshot } from "../../core/witness/contract.js";
+import { isSameAdoption } from "./identity.js";
 import type { VerifiedLog } from "./judge.js";
 import { LogEnd, type MarkedState } from "./log-end.js";
 import type { LogChange, LogStore } from "./log-store.js";
@@ -132,9 +133,10 @@ export class GroupWriter {
   }
 
   append({ hardState, entries, snapshot = null }: AppendWrite): Promise<void> {
+    const { snapshots } = this.#parts;
     return this.#handIn({
       kind: snapshot === null ? "append" : "install",
-      prepare: snapshot === null ? null : () => this.#parts.snapshots.write(snapshot, "received"),
+      prepare: snapshot === null ? null : async () => void (await snapshots.write(snapshot, "received")),
       isEmpty: hardState === null && entries.length === 0 && snapshot === null,
       entries,
       take: () => {
@@ -257,9 +259,12 @@ export class GroupWriter {
         return `the snapshot at ${index} is of term ${term}, the log up to ${last.index} has term ${this.#log.termAt(index)} there`;
       });
     });
-    await this.#orFail("write a snapshot", () => {
-      return this.#parts.snapshots.write(snapshot, "taken", () => this.#refusal === null);
+    // An install that comes meanwhile waits for no file that it makes worthless.
+    const isWanted = (): boolean => this.#refusal === null && snapshot.index >= this.#log.state.base.index;
+    const isWritten = await this.#orFail("write a snapshot", () => {
+      return this.#parts.snapshots.write(snapshot, "taken", isWanted);
     });
+    if (!isWritten) return await this.#durableBase();
     while (keepFrom - 1 > this.#log.state.base.index) {
       await this.#handIn({
         kind: "cut",
@@ -285,9 +290,9 @@ export class GroupWriter {
   }
 
   /** Does something on the disk beside the writer; a failure is final there too. */
-  async #orFail(doing: string, work: () => Promise<void>): Promise<void> {
+  async #orFail<T>(doing: string, work: () => Promise<T>): Promise<T> {
     try {
-      await work();
+      return await work();
     } catch (thrown) {
       if (this.#refusal === null) this.#fail(storageError(thrown, doing, this.#parts.directory));
       throw this.#refusal ?? thrown;
@@ -392,12 +397,4 @@ export class GroupWriter {
     this.#queue = [];
     for (const pending of waiting) pending.reject(error);
   }
-}
-
-function isSameAdoption(a: Adopted, b: Adopted): boolean {
-  return (
-    a.node === b.node &&
-    a.bootstrap.length === b.bootstrap.length &&
-    a.bootstrap.every((witness, i) => witness === b.bootstrap[i])
-  );
 }

@@ -107,6 +107,15 @@ export async function readIdentity(path: string): Promise<DiskIdentity | null> {
   return identity;
 }
 
+/** True if both say the same. */
+export function isSameAdoption(a: Adopted, b: Adopted): boolean {
+  return (
+    a.node === b.node &&
+    a.bootstrap.length === b.bootstrap.length &&
+    a.bootstrap.every((witness, i) => witness === b.bootstrap[i])
+  );
+}
+
 /** Refuses a directory of another cluster or another witness. `where` names what was read. */
 export function checkIdentity(found: StorageIdentity, wanted: StorageIdentity, where: string): void {
   if (found.cluster !== wanted.cluster) {

@@ -106,16 +106,7 @@ export function judge(evidence: Evidence): Judgement {
     isKin = same || successor;
     if (isKin) {
       const { mark, log } = found;
-      const ahead = evidence.snapshots.find(
-        (place) =>
-          place.origin === "taken" && place.index >= mark.base.index && !isOnPath(place, mark.base, log),
-      );
-      if (ahead !== undefined) {
-        throw corrupt(
-          `this witness took a snapshot at ${ahead.index} of term ${ahead.term}, and its log, which ends at ${mark.last.index}, ` +
-            "never came there: an older copy of a part of the data directory was put back",
-        );
-      }
+      refuseRolledBack(evidence.snapshots, mark, log);
       const snapshot = evidence.snapshots.find((place) => isOnPath(place, mark.base, log)) ?? null;
       if (snapshot !== null || mark.base.index === 0)
         return { kind: "sound", mark, log, snapshot, newest, reason: slotProblem };
@@ -140,6 +131,18 @@ export function judge(evidence: Evidence): Judgement {
   const start = startOf(found, evidence.snapshots[0] ?? null);
   const mark = recoveryMark(mirror, found, start);
   return { kind: "recovering", mark, log: start.log, snapshot: start.snapshot, newest, reason: loss };
+}
+
+/** A snapshot that was taken here of a log that this one never was: see claim 5. */
+function refuseRolledBack(snapshots: readonly SnapshotPlace[], { base, last }: Mark, log: VerifiedLog): void {
+  const ahead = snapshots.find(
+    (place) => place.origin === "taken" && place.index >= base.index && !isOnPath(place, base, log),
+  );
+  if (ahead === undefined) return;
+  throw corrupt(
+    `this witness took a snapshot at ${ahead.index} of term ${ahead.term}, and its log, which ends at ${last.index}, never ` +
+      "came there: an older copy of a part of the data directory was put back",
+  );
 }
 
 /** True if `place` is the base or an entry of the log. */

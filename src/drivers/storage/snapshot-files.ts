@@ -53,7 +53,7 @@ export class SnapshotFiles {
   /** Files known to be whole, newest first. */
   #places: readonly SnapshotPlace[] = [];
   /** The write that is under way; the next one waits for it. */
-  #writing: Promise<void> = Promise.resolve();
+  #writing: Promise<unknown> = Promise.resolve();
 
   private constructor(directory: string, owner: SnapshotOwner) {
     this.#directory = directory;
@@ -90,11 +90,12 @@ export class SnapshotFiles {
 
   /**
    * Makes `snapshot` durable as a file, unless there is one of its place. One at a time. `isWanted` is asked
-   * between parts; when it says no, the file is given up and the write fails with STORAGE_CLOSED.
+   * between parts: when it says no, the file is given up. Gives whether the snapshot is durable.
    */
-  write(snapshot: StateSnapshot, origin: Origin, isWanted: () => boolean = () => true): Promise<void> {
+  write(snapshot: StateSnapshot, origin: Origin, isWanted: () => boolean = () => true): Promise<boolean> {
     const written = this.#writing.then(async () => {
-      if (!this.#places.some((each) => isSame(each, snapshot))) await this.#write(snapshot, origin, isWanted);
+      if (this.#places.some((each) => isSame(each, snapshot))) return true;
+      return await this.#write(snapshot, origin, isWanted);
     });
     this.#writing = written.catch(() => undefined);
     return written;
@@ -137,11 +138,14 @@ export class SnapshotFiles {
     }
   }
 
-  async #write(snapshot: StateSnapshot, origin: Origin, isWanted: () => boolean): Promise<void> {
+  async #write(snapshot: StateSnapshot, origin: Origin, isWanted: () => boolean): Promise<boolean> {
     const path = this.#pathOf(snapshot);
     const draft = `${path}${DRAFT}`;
     try {
-      await this.#writeDraft(draft, snapshot, origin, isWanted);
+      if (!(await this.#writeDraft(draft, snapshot, origin, isWanted))) {
+        await rm(draft);
+        return false;
+      }
       await rename(draft, path);
       await syncDirectory(this.#directory);
     } catch (thrown) {
@@ -151,6 +155,7 @@ export class SnapshotFiles {
     }
     const place: SnapshotPlace = { index: snapshot.index, term: snapshot.term, origin };
     this.#places = [...this.#places, place].sort(newestFirst);
+    return true;
   }
 
   async #writeDraft(
@@ -158,7 +163,7 @@ export class SnapshotFiles {
     snapshot: StateSnapshot,
     origin: Origin,
     isWanted: () => boolean,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const encoder = new SnapshotEncoder();
     const handle = await open(draft, "w", 0o600);
     try {
@@ -176,13 +181,12 @@ export class SnapshotFiles {
       const { index, term, confState } = snapshot;
       await write(encoder.header({ ...this.#owner, index, term, confState, origin }));
       for (const part of encodeState(snapshot.data)) {
-        if (!isWanted()) {
-          throw new StorageError("STORAGE_CLOSED", `the storage was closed while it wrote ${draft}`);
-        }
+        if (!isWanted()) return false;
         await write(encoder.part(part));
       }
       await write(encoder.trailer());
       await handle.sync();
+      return true;
     } finally {
       await handle.close();
     }

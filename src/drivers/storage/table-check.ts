@@ -7,8 +7,8 @@
  * if the manifest names it, LevelDB then says that it is missing, which is an error we can handle; if not, it
  * was a leftover of a crash in a compaction, and no loss.
  *
- * Its log and manifest are read as well, for the reading alone: LevelDB takes a read error there for the end
- * of the file, and goes on with what came before.
+ * Its log is read as well, for the reading alone: LevelDB takes a read error there for the end of the file,
+ * and goes on with what came before (log_reader.cc; the error goes to a reporter that is off by default).
  *
  * Format (LevelDB doc/table_format.md): blocks, each followed by type:1 crc:4 (CRC-32C of block and type,
  * masked, little-endian); the index block maps keys to the handles of data blocks, the metaindex block names
@@ -34,7 +34,7 @@ const ASIDE = ".damaged";
 export async function setDamagedTablesAside(directory: string): Promise<readonly string[]> {
   const problems: string[] = [];
   for (const name of await readdir(directory)) {
-    if (!/^(MANIFEST-\d+|\d+\.(log|ldb|sst))$/.test(name)) continue;
+    if (!/\.(log|ldb|sst)$/.test(name)) continue;
     const bytes = await readBytes(join(directory, name));
     if (!/\.(ldb|sst)$/.test(name)) continue;
     const problem = tableProblem(bytes);

@@ -1,5 +1,5 @@
 /**
- * `npm run storage:exhaustive [-- --jobs N]`: every bit flipped, and every length cut, of every file of three
+ * `npm run storage:exhaustive [-- --jobs N]`: every bit flipped, and every length cut, of every file of some
  * small data directories (sweep.ts). Prints one line of JSON; ends with 1 and the case at the first damage
  * that was not found and not harmless. Several processes share the work; each opens some tens of thousands of
  * storages on tmpfs.
@@ -12,7 +12,15 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import type { Outcome } from "./damage.js";
-import { compactedImage, type Damage, damagesOf, type Image, installedImage, sweepImage } from "./sweep.js";
+import {
+  compactedImage,
+  type Damage,
+  damagesOf,
+  type Image,
+  installedImage,
+  plainImage,
+  sweepImage,
+} from "./sweep.js";
 
 type Counts = Record<Outcome, number>;
 type Result = Record<string, Counts>;
@@ -27,6 +35,8 @@ async function run(shard: number, shards: number): Promise<Result> {
     const images: readonly (readonly [Image, RegExp])[] = [
       [await compactedImage(root, "log"), /./],
       [await compactedImage(root, "table"), /^log\//],
+      [await plainImage(root, "log"), /^log\//],
+      [await plainImage(root, "table"), /^log\//],
       [await installedImage(root), /^(log|snapshots)\//],
     ];
     const result: Result = {};
@@ -63,8 +73,10 @@ async function main(): Promise<void> {
   const jobs = Number(values.jobs ?? availableParallelism());
   if (!Number.isInteger(jobs) || jobs < 1) throw new Error(`--jobs ${values.jobs}: give a number from 1`);
   if (values.shard !== undefined) {
-    process.send?.(await run(Number(values.shard), jobs));
-    process.disconnect();
+    // A parent that died has no use for us.
+    process.on("disconnect", () => process.exit(1));
+    const result = await run(Number(values.shard), jobs);
+    process.send?.(result, () => process.exit(0));
     return;
   }
   const startedAt = performance.now();

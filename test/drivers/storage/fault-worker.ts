@@ -21,7 +21,9 @@ export type FaultReport =
   | { readonly kind: "done" }
   | { readonly kind: "failed"; readonly code: string; readonly message: string };
 
-/** What stands in the directory before the fault: entries 1 to 30; with `cut` a snapshot at 10, cut before 5. */
+/**
+ * What stands in the directory before the fault: entries 1 to 30; with `cut` a snapshot at 10, cut before 5.
+ */
 export async function layFaultDirectory(directory: string, cut = true): Promise<void> {
   const { storage } = await open(directory);
   await storage.append({ hardState: hardState(2, 1, 25), entries: entries(1, 30, 2) });

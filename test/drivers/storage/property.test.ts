@@ -1,6 +1,6 @@
 /**
- * Any sequence of appends, overwrites, compactions, installs and restarts equals a plain twin in memory: an array that
- * forgets what was cut, and the snapshots by their place.
+ * Any sequence of appends, overwrites, compactions, installs and restarts equals a plain twin in memory: an
+ * array that forgets what was cut, and the snapshots by their place.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";

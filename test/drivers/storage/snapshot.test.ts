@@ -159,6 +159,19 @@ test("a compaction that an install overtakes cuts nothing", async (t) => {
   assert.deepEqual([restored.snapshot, restored.notices], [snapshotAt(40, 3), []]);
 });
 
+test("an install that comes while a compaction writes its file does not wait for it", async (t) => {
+  const directory = privateDirectory(t);
+  const { storage } = await open(directory);
+  await storage.append({ hardState: hardState(2, 1, 20), entries: entries(1, 30, 2) });
+  const compaction = storage.compact(snapshotAt(20, 2, 1000, 40_000), logIndex(15));
+  while (filesIn(directory, /^snapshots\/20-2/).length === 0) await setImmediate();
+  await storage.append({ hardState: hardState(3, 0, 40), entries: [], snapshot: snapshotAt(40, 3) });
+  assert.deepEqual(filesIn(directory, /^snapshots\//), ["snapshots/40-3.snap"], "the other was given up");
+  assert.equal(await compaction, 40);
+  await storage.close();
+  assert.deepEqual((await readBack(directory)).snapshot, snapshotAt(40, 3));
+});
+
 test("the newest two snapshots are kept", async (t) => {
   const directory = privateDirectory(t);
   const { storage } = await open(directory);
@@ -280,6 +293,36 @@ test("a log that is lost starts from the newest snapshot, and is whole again whe
   assert.deepEqual([healed.snapshot, healed.base], [snapshotAt(30, 2), place(30, 2)]);
   assert.deepEqual([healed.recovering, healed.hardState], [null, hardState(2, 1, 30)]);
   assert.match(healed.notices.join(), /directory is gone; nothing that was acknowledged is missing/);
+});
+
+test("a recovery from a snapshot survives a crash between any two of its steps", async (t) => {
+  const data = join(privateDirectory(t, "fast"), "data");
+  await cutDirectory(data);
+  rmSync(join(data, "log"), { recursive: true });
+  const slots = ["mirror.a", "mirror.b"].map((name) => join(data, name));
+  const before = slots.map((slot) => readFileSync(slot));
+  const expectRecovering = async (what: string): Promise<void> => {
+    const { base, snapshot, entries: log, hardState: state, recovering } = await readBack(data);
+    assert.deepEqual([base, snapshot, log], [place(20, 2), snapshotAt(20, 2), []], what);
+    assert.deepEqual([state, recovering?.ackedIndex], [hardState(2, 1, 20), 30], what);
+  };
+  await expectRecovering("the loss");
+  for (const [i, slot] of slots.entries()) writeFileSync(slot, before[i] ?? "");
+  await expectRecovering("after a crash before the mirror was written");
+  writeFileSync(slots[0] ?? "", before[0] ?? "");
+  await expectRecovering("after a crash between the slots");
+  cpSync(join(data, "log"), join(data, "log.new"), { recursive: true });
+  rmSync(join(data, "log"), { recursive: true });
+  await expectRecovering("after a crash between the renames");
+  // What brings it up to date ends it, also when that is a snapshot.
+  const { storage } = await open(data);
+  await storage.append({
+    hardState: hardState(3, 0, 40),
+    entries: [entry(41, 3)],
+    snapshot: snapshotAt(40, 3),
+  });
+  await storage.close();
+  assert.equal((await readBack(data)).recovering, null);
 });
 
 test("what a crash leaves of an install or a compaction is removed, and the old log is whole", async (t) => {

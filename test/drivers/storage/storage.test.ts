@@ -1,6 +1,6 @@
 /**
- * The storage on a healthy disk: what was acknowledged comes back, byte for byte; and what Raft forbids is refused
- * at this last door. Any order of operations: property.test.ts; snapshots: snapshot.test.ts.
+ * The storage on a healthy disk: what was acknowledged comes back, byte for byte; and what Raft forbids is
+ * refused at this last door. Any order of operations: property.test.ts; snapshots: snapshot.test.ts.
  */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

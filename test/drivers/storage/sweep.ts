@@ -47,6 +47,25 @@ function small(from: number, to: number, inTerm: number): readonly Entry[] {
 }
 
 /**
+ * A log from entry 1 on, with a vote, and entries 4 to 6 overwritten by one; LevelDB holds it as in
+ * `compactedImage`.
+ */
+export async function plainImage(root: string, kind: "log" | "table"): Promise<Image> {
+  const directory = join(root, `plain-${kind}`);
+  const { storage } = await open(directory);
+  const older = small(1, 6, 1);
+  const adopted = storage.adopt(ADOPTED);
+  await storage.append({ hardState: hardState(1, 1, 2), entries: older });
+  await storage.append({ hardState: hardState(3, 2, 3), entries: small(4, 4, 3) });
+  await adopted;
+  await storage.close();
+  if (kind === "table") await readBack(directory);
+  const log = [...older.slice(0, 3), ...small(4, 4, 3)];
+  const written = [...older, ...log];
+  return imageOf(directory, `plain, ${kind}`, { hardState: hardState(3, 2, 3), log, snapshots: [], written });
+}
+
+/**
  * Cut at 2 under snapshots at 2 and 4; what LevelDB holds is in its log, or (`table`) in a table. Entry 5 was
  * overwritten, and cut off by it entry 6.
  */
