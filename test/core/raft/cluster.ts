@@ -222,6 +222,16 @@ export class Cluster {
       host.applied.push(entry);
       if (isConfChange(entry.type)) host.node.applyConfChange(entry);
     }
+    if (entries.at(-1)?.index === host.applied.length) this.#offerSnapshot(host);
+  }
+
+  /** What a peer that has fallen behind can be sent: the state of now, in clusters whose logs are cut. */
+  #offerSnapshot(host: Host): void {
+    const last = host.applied.at(-1);
+    if (last === undefined || host.disk.snapshot === null) return;
+    const { confState } = host.node.status();
+    const data = [...host.applied];
+    host.node.setSnapshot(deepFreeze({ index: last.index, term: last.term, confState, data }));
   }
 
   /** Takes a snapshot of what is applied, and drops the log up to `keep` entries before it. */
@@ -301,6 +311,7 @@ export class Cluster {
     const batch = this.network;
     this.network = batch.filter((m) => !pass(m) && hold(m));
     for (const m of batch) {
+      if (m.type === "MsgSnap" && !pass(m) && !hold(m)) this.snapshotSent(m, false);
       if (!pass(m)) continue;
       this.deliver(m);
       moved = true;

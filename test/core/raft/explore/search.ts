@@ -185,7 +185,7 @@ export function explore(world: World, root: readonly number[], limits: Limits): 
       levelEnd = seen.size;
       if (depth >= limits.maxDepth) break;
     }
-    if ((current & 1023) === 0) {
+    if ((current & 1023) === 1023) {
       if (limits.expired() || seen.size >= limits.maxStates) break;
       limits.progress?.(seen.size, depth, waiting.length);
     }
