@@ -1,8 +1,8 @@
 /**
- * `npm run storage:exhaustive [-- --jobs N]`: every bit flipped, and every length cut, of every file of some
- * small data directories (sweep.ts). Prints one line of JSON; ends with 1 and the case at the first damage
- * that was not found and not harmless. Several processes share the work; each opens some tens of thousands of
- * storages on tmpfs.
+ * `npm run storage:exhaustive [-- --jobs N --bits one]`: every bit (`one`: one of each byte) flipped, and
+ * every length cut, of every file of some small data directories (sweep.ts). Prints one line of JSON; ends
+ * with 1 and the case at the first damage that was not found and not harmless. Several processes share the
+ * work; each opens some tens of thousands of storages on tmpfs.
  */
 import { fork } from "node:child_process";
 import { once } from "node:events";
@@ -20,15 +20,14 @@ import {
   installedImage,
   plainImage,
   sweepImage,
+  type Thoroughness,
 } from "./sweep.js";
 
 type Counts = Record<Outcome, number>;
 type Result = Record<string, Counts>;
 
-const EVERY_BIT = { stride: 1, bits: "all" } as const;
-
 /** The share `shard` of `shards` of all cases. */
-async function run(shard: number, shards: number): Promise<Result> {
+async function run(shard: number, shards: number, bits: Thoroughness["bits"]): Promise<Result> {
   const root = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "pointsman-exhaustive-"));
   try {
     // Each file once: what the images have in common is damaged in the first.
@@ -41,7 +40,7 @@ async function run(shard: number, shards: number): Promise<Result> {
     ];
     const result: Result = {};
     for (const [image, pattern] of images) {
-      const mine = share(damagesOf(image, pattern, EVERY_BIT), shard, shards);
+      const mine = share(damagesOf(image, pattern, { stride: 1, bits }), shard, shards);
       result[image.name] = await sweepImage(image, join(root, "scratch"), mine);
     }
     return result;
@@ -69,20 +68,28 @@ function add(a: Result, b: Result): Result {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { jobs: { type: "string" }, shard: { type: "string" } } });
+  const { values } = parseArgs({
+    options: {
+      jobs: { type: "string" },
+      shard: { type: "string" },
+      bits: { type: "string", default: "all" },
+    },
+  });
   const jobs = Number(values.jobs ?? availableParallelism());
   if (!Number.isInteger(jobs) || jobs < 1) throw new Error(`--jobs ${values.jobs}: give a number from 1`);
+  const { bits } = values;
+  if (bits !== "one" && bits !== "all") throw new Error(`--bits ${bits}: give one or all`);
   if (values.shard !== undefined) {
     // A parent that died has no use for us.
     process.on("disconnect", () => process.exit(1));
-    const result = await run(Number(values.shard), jobs);
+    const result = await run(Number(values.shard), jobs, bits);
     process.send?.(result, () => process.exit(0));
     return;
   }
   const startedAt = performance.now();
   const self = fileURLToPath(import.meta.url);
   const shards = Array.from({ length: jobs }, async (_, shard) => {
-    const child = fork(self, ["--jobs", `${jobs}`, "--shard", `${shard}`]);
+    const child = fork(self, ["--jobs", `${jobs}`, "--shard", `${shard}`, "--bits", bits]);
     let result: Result | null = null;
     child.on("message", (message) => {
       result = message as Result;
@@ -95,7 +102,7 @@ async function main(): Promise<void> {
   const images = (await Promise.all(shards)).reduce(add, {});
   const cases = Object.values(images).reduce((sum, c) => sum + c.whole + c.recovering + c.refused, 0);
   const seconds = Math.round((performance.now() - startedAt) / 100) / 10;
-  console.log(JSON.stringify({ check: "storage:exhaustive", cases, silent: 0, images, seconds }));
+  console.log(JSON.stringify({ check: "storage:exhaustive", bits, cases, silent: 0, images, seconds }));
 }
 
 main().catch((thrown: unknown) => {
