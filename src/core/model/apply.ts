@@ -91,6 +91,8 @@ function changeOf(state: State, stamp: Stamp, command: Command): Change {
       return resume(state, command);
     case "note":
       return note(state, command);
+    case "noop":
+      return { kind: "changed", state, told: [] };
     default:
       return refused(`unknown command ${String((command as { kind?: unknown }).kind)}`);
   }

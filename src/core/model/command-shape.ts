@@ -212,6 +212,7 @@ const command = union<Command>({
   hold: { group: text, by: text, reason: text },
   resume: { group: text, by: text },
   note: { group: text, code: orNull(text), message: text, evidence: list(text) },
+  noop: { data: text },
 });
 
 const wallMs: Check = (value, path) =>

@@ -64,7 +64,9 @@ export type Command =
       readonly code: string | null;
       readonly message: string;
       readonly evidence: readonly string[];
-    };
+    }
+  /** Replicated like any other and without effect: exercises the log (model/admin.ts, `ExerciseRequest`). */
+  | { readonly kind: "noop"; readonly data: string };
 
 /** What stands in a log entry: the command, the leader's stamp, and who waits for it. */
 export interface Envelope {

@@ -12,7 +12,7 @@ import { assert, assertNever } from "../base/assert.js";
 import { type LogIndex, logIndex, NO_NODE, type Term, term, type WitnessId } from "../base/ids.js";
 import { decodeUtf8, encodeUtf8 } from "../base/utf8.js";
 import { Detector, judgeGroup } from "../health/health.js";
-import type { AdminRequest, AdminResponse, Refusal, WriteRequest } from "../model/admin.js";
+import type { AdminRequest, AdminResponse, ExerciseRequest, Refusal, WriteRequest } from "../model/admin.js";
 import type { Command } from "../model/command.js";
 import { type ClusterConfig, findGroup } from "../model/config.js";
 import type { View } from "../model/observation.js";
@@ -292,7 +292,7 @@ export class Witness {
     }
   }
 
-  private onRequest(id: string, request: AdminRequest): void {
+  private onRequest(id: string, request: AdminRequest | ExerciseRequest): void {
     if (this.requests.full) return this.reply(id, refuse("busy", "too many requests are waiting; try again"));
     switch (request.kind) {
       case "status":
@@ -307,6 +307,8 @@ export class Witness {
           explanation === null ? this.unknownGroup(request.group) : { kind: "explain", explanation },
         );
       }
+      case "exercise":
+        return this.onWrite(id, { kind: "client" }, request);
       default:
         if (this.isLeader) return this.onWrite(id, { kind: "client" }, request);
         if (this.role.leader === null)
@@ -356,7 +358,7 @@ export class Witness {
   }
 
   /** A write, on the witness that a client or a peer takes for the leader. */
-  private onWrite(id: string, origin: Origin, write: WriteRequest): void {
+  private onWrite(id: string, origin: Origin, write: WriteRequest | ExerciseRequest): void {
     if (this.transfer?.id === id || this.requests.isRepeated(id, origin)) return;
     const answer = (response: AdminResponse): void => this.requests.answer(id, origin, response);
     if (this.stopping !== null)
@@ -369,7 +371,8 @@ export class Witness {
     if (!this.isReady)
       return answer(refuse("not_ready", "the leader was just elected; nothing was done, try again"));
     if (write.kind === "transfer") return this.onTransfer(id, origin, write.to);
-    const command = this.judgeWrite(write);
+    const command: Command | Refusal =
+      write.kind === "exercise" ? { kind: "noop", data: write.data } : this.judgeWrite(write);
     if (command.kind === "refused") return answer(command);
     const proposed = this.propose(`request ${id}`, command, id);
     if (proposed) this.requests.onProposed(id, origin);

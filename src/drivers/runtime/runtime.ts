@@ -6,7 +6,12 @@
  * write's `release` leaves after that write is durable and never before; a failed write ends the process, and
  * nothing is sent after it.
  */
-import { type AdminRequest, type AdminResponse, isWrite } from "../../core/model/admin.js";
+import {
+  type AdminRequest,
+  type AdminResponse,
+  type ExerciseRequest,
+  isWrite,
+} from "../../core/model/admin.js";
 import type { ProbeResult } from "../../core/model/observation.js";
 import type { AuditRecord, StepOutcome } from "../../core/model/state.js";
 import type { Effect, Input, PublishedEvent } from "../../core/witness/contract.js";
@@ -109,7 +114,7 @@ export class Runtime {
   }
 
   /** Asks the witness; resolves with its answer. An aborted signal means that nobody wants the answer any more. */
-  request(request: AdminRequest, signal: AbortSignal): Promise<AdminResponse> {
+  request(request: AdminRequest | ExerciseRequest, signal: AbortSignal): Promise<AdminResponse> {
     // The listeners close a moment after the witness; what comes in between was never handed to it.
     if (this.halted) return Promise.resolve(STOPPING);
     const id = `${this.requestPrefix}-${++this.requestCount}`;

@@ -28,7 +28,8 @@ export type AdminMethodName =
   | "Switchover"
   | "Hold"
   | "Resume"
-  | "TransferLeader";
+  | "TransferLeader"
+  | "Exercise";
 
 const OPTIONS: Options = {
   keepCase: false,
