@@ -19,7 +19,7 @@ import { Clients, cpuSeconds, median, memoryMb, percentile } from "./bench-load.
 import { Cluster } from "./cluster.js";
 import { WITNESSES } from "./document.js";
 import { Etcd, etcdVersion, missingEtcd } from "./etcd.js";
-import { LOOPBACK } from "./machine.js";
+import { LOOPBACK, type Machine } from "./machine.js";
 
 const { values } = parseArgs({
   options: {
@@ -163,13 +163,20 @@ async function main(): Promise<void> {
   const etcd = values.ours ? null : await Etcd.start();
   if (etcd !== null) closers.push(() => etcd.destroy());
   const profile = process.env["POINTSMAN_BENCH_PROFILE"];
+  const machine: Machine = {
+    ...LOOPBACK,
+    spawn: (command, args, options) =>
+      LOOPBACK.spawn(
+        command,
+        profile === undefined ? args : ["--cpu-prof", `--cpu-prof-dir=${profile}`, ...args],
+        options,
+      ),
+  };
   const cluster = await Cluster.start({
-    machines: { "w-a": LOOPBACK, "w-b": LOOPBACK, "w-c": LOOPBACK },
+    machines: { "w-a": machine, "w-b": machine, "w-c": machine },
+    serviceMachines: { a: LOOPBACK, b: LOOPBACK },
     embeddedDns: true,
     extra: { timings: { profile: "wan" }, probes: { interval: "1s" } },
-    ...(profile === undefined
-      ? {}
-      : { environment: { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profile}` } }),
   });
   closers.push(() => cluster.destroy());
   const leader = await cluster.leader().catch(async (error: unknown) => {
