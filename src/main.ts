@@ -152,7 +152,7 @@ async function run(options: RunOptions, own: Own, log: Log, closers: Closer[]): 
       peer === self ? [] : [{ id: peer.id, nodeId: nodeId(i + 1), addresses: peer.peers }],
     ),
     heartbeatMs: config.timings.heartbeatMs,
-    onMessage: (from, message) => runtime.post({ kind: "message", from, message }),
+    onMessage: (from, message) => runtime.postSoon({ kind: "message", from, message }),
     log,
   });
   closers.push(() => transport.close());

@@ -5,6 +5,7 @@
  *   --seconds N   of each round (default 4)
  *   --idle N      seconds during which both systems are left alone and watched first (default 60)
  *   --bytes N     size of a value (default 100)
+ *   --clients N,N numbers of clients, in that order (default 64,1: the many warm the code for the one)
  *   --ours        without etcd: for profiling
  *
  * Three witnesses (profile `wan`, two sites of three services that they probe) and three members of Debian's
@@ -27,12 +28,14 @@ const { values } = parseArgs({
     seconds: { type: "string", default: "4" },
     idle: { type: "string", default: "60" },
     bytes: { type: "string", default: "100" },
+    clients: { type: "string", default: "64,1" },
     ours: { type: "boolean", default: false },
   },
 });
 const [rounds, seconds, idle, bytes] = [values.rounds, values.seconds, values.idle, values.bytes].map(Number);
-if (![rounds, seconds, idle, bytes].every((value) => value !== undefined && value >= 0)) {
-  console.error("--rounds, --seconds, --idle and --bytes take numbers");
+const clientCounts = values.clients.split(",").map(Number);
+if (![rounds, seconds, idle, bytes, ...clientCounts].every((value) => value !== undefined && value >= 0)) {
+  console.error("--rounds, --seconds, --idle, --bytes and --clients take numbers");
   process.exit(2);
 }
 const missing = values.ours ? null : missingEtcd();
@@ -41,8 +44,7 @@ if (missing !== null) {
   process.exit(2);
 }
 
-/** Numbers of clients, and in how many processes they live at most. */
-const CLIENTS = [1, 64] as const;
+/** In how many processes the clients live at most. */
 const PROCESSES = 2;
 
 /** One system under load. */
@@ -204,7 +206,7 @@ async function main(): Promise<void> {
     subjects.push({ ...idler, clients });
   }
   const results: Record<string, Record<string, Round>> = {};
-  for (const clients of CLIENTS) {
+  for (const clients of clientCounts) {
     say(`${clients} client(s), ${rounds} rounds of ${seconds} s after one to warm up`);
     const seen = new Map<string, Round[]>(subjects.map(({ name }) => [name, []]));
     for (let number = 0; number <= (rounds ?? 0); number++) {

@@ -295,6 +295,12 @@ export class RawNode {
     return log.entriesFrom(from, Number.POSITIVE_INFINITY);
   }
 
+  /** What a caller looks at after each input: the first lines of `status`, without copies of the rest. */
+  get standing(): Pick<Status, "term" | "state" | "lead" | "anomalyCount" | "lastAnomaly"> {
+    const { term, state, lead, anomalyCount, lastAnomaly } = this.#member;
+    return { term, state, lead, anomalyCount, lastAnomaly };
+  }
+
   /** This member as it sees itself now. */
   status(): Status {
     return statusOf(this.#member);

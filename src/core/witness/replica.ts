@@ -31,6 +31,7 @@ import {
   type ReadState,
 } from "../raft/types.js";
 import type { Effect, Input } from "./contract.js";
+import { joinAcknowledgements, joinAppends } from "./join.js";
 
 export interface ReplicaOptions {
   readonly self: WitnessId;
@@ -136,7 +137,7 @@ export class Replica {
       const ready = this.node.ready();
       progress.reads.push(...ready.readStates);
       const campaign = ready.messages.filter(({ type }) => type === "MsgVote");
-      for (const message of ready.messages) {
+      for (const message of joinAppends(ready.messages, MAX_SIZE_PER_MSG)) {
         if (message.type !== "MsgVote") this.onReadyMessage(message, campaign, progress);
       }
       assert(
@@ -168,9 +169,10 @@ export class Replica {
   private persist(message: Message, campaign: readonly Message[]): Effect {
     const write = this.nextWrite++;
     const self = this.nodeOf(this.options.self);
+    const responses = joinAcknowledgements(message.responses);
     this.waiting.set(
       write,
-      message.responses.filter((response) => response.to === self),
+      responses.filter((response) => response.to === self),
     );
     const hasHardState = message.term > 0 || message.vote !== NO_NODE || message.commit > 0;
     return {
@@ -178,7 +180,7 @@ export class Replica {
       write,
       hardState: hasHardState ? { term: message.term, vote: message.vote, commit: message.commit } : null,
       entries: message.entries,
-      release: [...campaign, ...message.responses].flatMap((response) => {
+      release: [...campaign, ...responses].flatMap((response) => {
         const to = response.to === self ? null : this.witnessOf(response.to);
         return to === null ? [] : [{ to, message: { kind: "raft", message: response } as const }];
       }),

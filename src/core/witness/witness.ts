@@ -135,12 +135,17 @@ export class Witness {
     return this.leaderHeardAtMonoMs === null ? null : Math.max(0, monoMs - this.leaderHeardAtMonoMs);
   }
 
-  /** Takes one input; returns what is to be done, in order. */
-  step(input: Input): Effect[] {
+  /**
+   * Takes inputs, in order; returns what is to be done, in order. What came in one moment costs less at once:
+   * Raft is drained after all of it, so that several proposals are one write and one message to each peer.
+   */
+  step(...inputs: readonly Input[]): Effect[] {
     this.effects = [];
-    if (this.halted) return this.effects;
-    if (this.replica === null && input.kind !== "restored") this.onEarly(input);
-    else this.onInput(input);
+    for (const input of inputs) {
+      if (this.halted) break;
+      if (this.replica === null && input.kind !== "restored") this.onEarly(input);
+      else this.onInput(input);
+    }
     if (this.replica !== null) this.settle(this.replica);
     const { effects } = this;
     this.effects = [];
@@ -278,7 +283,8 @@ export class Witness {
         const { type, commit } = message.message;
         if (type !== "MsgApp" && type !== "MsgHeartbeat") return;
         if (type === "MsgApp" && this.emptyDisk !== null) this.emptyDisk.foundIndex ??= commit;
-        if (this.raft.witnessOf(this.raft.status().lead) === from) this.leaderHeardAtMonoMs = this.monoMs;
+        if (this.raft.witnessOf(this.raft.node.standing.lead) === from)
+          this.leaderHeardAtMonoMs = this.monoMs;
         return;
       }
       case "view":
@@ -511,7 +517,7 @@ export class Witness {
   }
 
   private onRole(replica: Replica): void {
-    const status = replica.status();
+    const status = replica.node.standing;
     const leader = status.lead === NO_NODE ? null : replica.witnessOf(status.lead);
     const was = this.role;
     if (status.lastAnomaly !== null) this.onAnomaly(status.lastAnomaly, status.anomalyCount);

@@ -12,7 +12,7 @@ import type { WireObject } from "./admin-codec.js";
 import { type GrpcStatus, toGrpcStatus } from "./grpc-status.js";
 
 /** Requests of one stream that may wait for their answer at once. */
-export const OUTSTANDING_MAX = 256;
+const OUTSTANDING_MAX = 256;
 /** Largest `data`. Unit: bytes. */
 export const DATA_BYTES_MAX = 16 * 1024;
 
