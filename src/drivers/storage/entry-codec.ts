@@ -7,13 +7,13 @@
  * The CRC-32C covers key and value: a value that rotted, or that LevelDB handed out for another key, does not
  * pass. A CRC cannot see that a whole record is an *older* one, or missing; the chain can: each value holds
  * the hash of its predecessor, so that the hash of the last entry pins every byte of the log before it
- * (SHA-256, cut to 128 bits). The chain starts from zeros and contains nothing local, so equal logs have
- * equal hashes on every witness.
+ * (SHA-256, cut to 128 bits). The chain starts from zeros, or anew after a snapshot that another witness sent
+ * (`hashPlace`); it contains nothing local.
  */
 import { createHash } from "node:crypto";
 import { assert } from "../../core/base/assert.js";
 import { crc32c } from "../../core/base/crc32c.js";
-import { type LogIndex, logIndex, term } from "../../core/base/ids.js";
+import { type LogIndex, logIndex, type Term, term } from "../../core/base/ids.js";
 import type { Entry, EntryType } from "../../core/raft/types.js";
 import { equalBytes, getCount, putCount, viewOf } from "./bytes.js";
 
@@ -99,6 +99,17 @@ export function hashEntry(entry: Entry, previousHash: Uint8Array): Uint8Array {
   return Uint8Array.from(
     createHash("sha256").update(head).update(entry.data).digest().subarray(0, HASH_LENGTH),
   );
+}
+
+/**
+ * The hash with which the chain begins after a snapshot that was not taken from this log: its place says by
+ * the log matching property all that there is to say.
+ */
+export function hashPlace(index: LogIndex, inTerm: Term): Uint8Array {
+  const bytes = new Uint8Array(16);
+  putCount(viewOf(bytes), 0, index);
+  putCount(viewOf(bytes), 8, inTerm);
+  return Uint8Array.from(createHash("sha256").update(bytes).digest().subarray(0, HASH_LENGTH));
 }
 
 function checksum(key: Uint8Array, value: Uint8Array): number {

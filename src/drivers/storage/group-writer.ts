@@ -7,23 +7,26 @@
  * order of the calls. The first failure is final: everything waiting and everything later is refused with it
  * (fail-stop), for after a failed sync the disk holds nobody knows what.
  *
- * The last door before the disk also asserts what Raft promises of its durable state: terms and commit never
- * fall, a vote is not changed within its term, the log has no gap, and nothing committed is overwritten.
+ * What shortens the log at its beginning goes the same way, once the snapshot that stands for the rest is
+ * durable as a file. An installed snapshot replaces the whole log in one batch. A compaction writes its
+ * file beside the appends, and then cuts in steps of some thousand entries, each a write like any other, so
+ * that no append waits for all of them; a crash between two steps leaves a base that the snapshot covers.
  */
 import { assert } from "../../core/base/assert.js";
-import { type LogIndex, logIndex, NO_NODE } from "../../core/base/ids.js";
+import { type LogIndex, NO_NODE } from "../../core/base/ids.js";
 import type { Entry, HardState } from "../../core/raft/types.js";
-import { equalBytes } from "./bytes.js";
-import { encodeEntry, entryKey, hashEntry } from "./entry-codec.js";
+import type { Adopted, StateSnapshot } from "../../core/witness/contract.js";
 import type { VerifiedLog } from "./judge.js";
+import { LogEnd, type MarkedState } from "./log-end.js";
 import type { LogChange, LogStore } from "./log-store.js";
-import { digestOf, encodeMark, type Mark, type Position, type Recovering } from "./mark.js";
+import { digestOf, encodeMark, type Mark } from "./mark.js";
 import type { Mirror } from "./mirror.js";
+import type { SnapshotFiles } from "./snapshot-files.js";
 import { StorageError, storageError } from "./storage-error.js";
 
 /** Numbers about the writes, for metrics and for noticing a stalled disk. */
 export interface WriterStats {
-  /** Appends that became durable. */
+  /** Appends that became durable; adoptions and the steps of compactions count too. */
   readonly writes: number;
   /** Groups that they were written in. */
   readonly batches: number;
@@ -33,8 +36,24 @@ export interface WriterStats {
   readonly lastWriteMs: number;
   /** Duration of the slowest group. */
   readonly slowestWriteMs: number;
-  /** For how long the oldest unfinished append has been waiting; null if none is. */
-  readonly pendingSinceMs: number | null;
+  /**
+   * The oldest write that is not durable yet, and when it was handed in, by the monotonic clock
+   * (`performance.now`); null if there is none. An `install` writes a whole snapshot and may take seconds on
+   * a healthy disk.
+   */
+  readonly outstanding: { readonly kind: PendingKind; readonly sinceMs: number } | null;
+  /** When the compaction that is under way began, by the same clock; null if none is. */
+  readonly compactingSinceMs: number | null;
+}
+
+/** What can be waiting for the disk. `cut` is a step of a compaction. */
+export type PendingKind = "append" | "install" | "adopt" | "cut";
+
+/** One write, see `Storage.append`. */
+export interface AppendWrite {
+  readonly hardState: HardState | null;
+  readonly entries: readonly Entry[];
+  readonly snapshot?: StateSnapshot | null;
 }
 
 /** What the writer works on; all of it is closed with the writer. */
@@ -42,17 +61,19 @@ export interface WriterParts {
   readonly directory: string;
   readonly store: LogStore;
   readonly mirror: Mirror;
+  readonly snapshots: SnapshotFiles;
+  /** Makes the identity file say who was adopted. */
+  readonly writeAdopted: (adopted: Adopted) => Promise<void>;
   readonly lock: { close(): Promise<void> };
 }
 
-/** An append on its way, with the state of the log and hard state after it. */
+/** A write on its way, with the state of the log and hard state after it. */
 interface Pending {
+  readonly kind: PendingKind;
+  /** Must be done before the batch. Begins a group: nothing handed in before waits for it. */
+  readonly prepare: (() => Promise<void>) | null;
   readonly changes: readonly LogChange[];
-  readonly after: {
-    readonly hardState: HardState;
-    readonly last: Position;
-    readonly recovering: Recovering | null;
-  };
+  readonly after: MarkedState;
   readonly isEmpty: boolean;
   readonly entryCount: number;
   readonly bytes: number;
@@ -63,6 +84,8 @@ interface Pending {
 
 /** A group takes no further append past this size, so that the first of them does not wait for all. */
 const GROUP_BYTES = 4 << 20;
+/** So many entries a compaction takes away in one write. */
+const CUT_ENTRIES = 4096;
 /** Idle time after which the newest mark is written to the other slot too. */
 const SETTLE_MS = 20;
 
@@ -72,52 +95,87 @@ export class GroupWriter {
   /** The newest durable mark, and its bytes. */
   #mark: Mark;
   #markBytes: Uint8Array;
-  /** Terms and hashes of the log as handed in: may be ahead of the disk. Position i is index base + 1 + i. */
-  readonly #terms: number[];
-  readonly #hashes: Uint8Array[];
-  #handedIn: Pending["after"];
+  readonly #log: LogEnd;
+  #adopted: Adopted | null;
   #queue: Pending[] = [];
   #inFlight: readonly Pending[] = [];
   #work: Promise<void> | null = null;
+  /** The compactions that were asked for, one after the other. */
+  #compactions: Promise<unknown> = Promise.resolve();
+  #compactingSinceMs: number | null = null;
   #settleTimer: NodeJS.Timeout | null = null;
   #refusal: StorageError | null = null;
   #closing: Promise<void> | null = null;
   readonly #counts = { writes: 0, batches: 0, entries: 0, lastWriteMs: 0, slowestWriteMs: 0 };
 
-  /** `mark` and `log` are what is durable now, in the log and in both slots. */
-  constructor(parts: WriterParts, mark: Mark, log: VerifiedLog) {
+  /** `mark` and `log` are what is durable now, in the log and in both slots; for `commit` see `LogEnd`. */
+  constructor(
+    parts: WriterParts,
+    mark: Mark,
+    log: VerifiedLog,
+    { commit, adopted }: { readonly commit: LogIndex; readonly adopted: Adopted | null },
+  ) {
     this.#parts = parts;
     this.#mark = mark;
     this.#markBytes = encodeMark(mark);
-    this.#terms = log.entries.map((entry) => entry.term);
-    this.#hashes = [...log.hashes];
-    this.#handedIn = { hardState: mark.hardState, last: mark.last, recovering: mark.recovering };
+    this.#log = new LogEnd(mark, log, commit);
+    this.#adopted = adopted;
   }
 
   get stats(): WriterStats {
     const oldest = this.#inFlight[0] ?? this.#queue[0];
     return {
       ...this.#counts,
-      pendingSinceMs: oldest === undefined ? null : performance.now() - oldest.handedInAt,
+      outstanding: oldest === undefined ? null : { kind: oldest.kind, sinceMs: oldest.handedInAt },
+      compactingSinceMs: this.#compactingSinceMs,
     };
   }
 
-  append(write: { readonly hardState: HardState | null; readonly entries: readonly Entry[] }): Promise<void> {
-    if (this.#refusal !== null) return Promise.reject(this.#refusal);
-    return new Promise((resolve, reject) => {
-      const changes = this.#takeWrite(write.hardState, write.entries);
-      this.#queue.push({
-        changes,
-        after: this.#handedIn,
-        isEmpty: write.hardState === null && write.entries.length === 0,
-        entryCount: write.entries.length,
-        bytes: write.entries.reduce((sum, entry) => sum + entry.data.length, 0),
-        handedInAt: performance.now(),
-        resolve,
-        reject,
-      });
-      this.#start();
+  append({ hardState, entries, snapshot = null }: AppendWrite): Promise<void> {
+    return this.#handIn({
+      kind: snapshot === null ? "append" : "install",
+      prepare: snapshot === null ? null : () => this.#parts.snapshots.write(snapshot),
+      isEmpty: hardState === null && entries.length === 0 && snapshot === null,
+      entries,
+      take: () => {
+        const removed = snapshot === null ? [] : this.#log.takeSnapshot(snapshot);
+        const changes = this.#log.takeEntries(entries);
+        this.#log.takeHardState(hardState);
+        return [...removed, ...changes];
+      },
     });
+  }
+
+  adopt(adopted: Adopted): Promise<void> {
+    const before = this.#adopted;
+    return this.#handIn({
+      kind: "adopt",
+      prepare: before === null ? () => this.#parts.writeAdopted(adopted) : null,
+      isEmpty: before !== null,
+      entries: [],
+      take: () => {
+        assert(adopted.node !== NO_NODE, "node 0 is nobody and cannot be adopted");
+        assert(before === null || isSameAdoption(before, adopted), () => {
+          return `this disk is node ${before?.node} of ${before?.bootstrap.join() || "none"} and cannot become node ${adopted.node}`;
+        });
+        this.#adopted = adopted;
+        this.#log.takeNode(adopted.node);
+        return [];
+      },
+    });
+  }
+
+  compact(snapshot: StateSnapshot, keepFrom: LogIndex): Promise<LogIndex> {
+    const compacted = this.#compactions.then(async () => {
+      this.#compactingSinceMs = performance.now();
+      try {
+        return await this.#compact(snapshot, keepFrom);
+      } finally {
+        this.#compactingSinceMs = null;
+      }
+    });
+    this.#compactions = compacted.catch(() => undefined);
+    return compacted;
   }
 
   close(): Promise<void> {
@@ -130,6 +188,7 @@ export class GroupWriter {
     const failedBefore = this.#refusal !== null;
     this.#refusal ??= closed;
     if (this.#settleTimer !== null) clearTimeout(this.#settleTimer);
+    await this.#compactions;
     await this.#work;
     if (this.#refusal === closed) await this.#settle();
     const { store, mirror, lock } = this.#parts;
@@ -141,15 +200,38 @@ export class GroupWriter {
     }
   }
 
-  /**
-   * Takes a write into the state as handed in. A broken invariant leaves that state half done, so nothing may
-   * follow it.
-   */
-  #takeWrite(hardState: HardState | null, entries: readonly Entry[]): LogChange[] {
+  /** Puts a write into the queue. `take` brings it into the log as handed in. */
+  #handIn(write: {
+    readonly kind: PendingKind;
+    readonly prepare: Pending["prepare"];
+    readonly isEmpty: boolean;
+    readonly entries: readonly Entry[];
+    readonly take: () => LogChange[];
+  }): Promise<void> {
+    if (this.#refusal !== null) return Promise.reject(this.#refusal);
+    return new Promise((resolve, reject) => {
+      const { kind, prepare, isEmpty, entries, take } = write;
+      const changes = this.#orRefuse(take);
+      this.#queue.push({
+        kind,
+        prepare,
+        changes,
+        after: this.#log.state,
+        isEmpty,
+        entryCount: entries.length,
+        bytes: entries.reduce((sum, entry) => sum + entry.data.length, 0),
+        handedInAt: performance.now(),
+        resolve,
+        reject,
+      });
+      this.#start();
+    });
+  }
+
+  /** A broken invariant leaves the log as handed in half done, so nothing may follow it. */
+  #orRefuse<T>(take: () => T): T {
     try {
-      const changes = this.#takeEntries(entries);
-      this.#takeHardState(hardState);
-      return changes;
+      return take();
     } catch (thrown) {
       const where = this.#parts.directory;
       const why = `the storage in ${where} is closed: a bug of this program broke an invariant of the log; please report it`;
@@ -158,71 +240,49 @@ export class GroupWriter {
     }
   }
 
-  /** Adds `entries` to the log as handed in and returns what changes in LevelDB. */
-  #takeEntries(entries: readonly Entry[]): LogChange[] {
-    const first = entries[0];
-    if (first === undefined) return [];
-    const base = this.#mark.base;
-    const lastBefore = this.#handedIn.last.index;
-    assert(first.index > base.index && first.index <= lastBefore + 1, () => {
-      return `entries from ${first.index} leave a gap in a log from ${base.index + 1} to ${lastBefore}`;
-    });
-    const at = first.index - base.index - 1;
-    let previous: Position = this.#positionBefore(at);
-    const replaced = this.#hashes.splice(at);
-    this.#terms.length = at;
-    const changes: LogChange[] = [];
-    for (const [i, entry] of entries.entries()) {
-      assert(entry.index === previous.index + 1 && entry.term >= previous.term, () => {
-        return `entry ${entry.index} of term ${entry.term} cannot follow ${previous.index} of term ${previous.term}`;
+  /** See `Storage.compact`. An install may be handed in at each `await`. */
+  async #compact(snapshot: StateSnapshot, keepFrom: LogIndex): Promise<LogIndex> {
+    if (this.#refusal !== null) throw this.#refusal;
+    const { base, last } = this.#log.state;
+    if (snapshot.index < base.index) return base.index;
+    this.#orRefuse(() => {
+      const { index, term } = snapshot;
+      assert(keepFrom >= 1 && keepFrom <= index + 1, () => {
+        return `a snapshot at ${index} does not stand for all before ${keepFrom}`;
       });
-      const hash = hashEntry(entry, previous.hash);
-      const old = replaced[i];
-      if (entry.index <= this.#handedIn.hardState.commit) {
-        assert(
-          old !== undefined && equalBytes(old, hash),
-          () => `committed entry ${entry.index} overwritten`,
-        );
-      }
-      changes.push({ kind: "put", key: entryKey(entry.index), value: encodeEntry(entry, previous.hash) });
-      this.#hashes.push(hash);
-      this.#terms.push(entry.term);
-      previous = { index: entry.index, term: entry.term, hash };
-    }
-    assert(previous.index >= this.#handedIn.hardState.commit, () => {
-      return `log cut at ${previous.index}, below commit ${this.#handedIn.hardState.commit}`;
+      assert(this.#log.termAt(index) === term, () => {
+        return `the snapshot at ${index} is of term ${term}, the log up to ${last.index} has term ${this.#log.termAt(index)} there`;
+      });
     });
-    for (let index = previous.index + 1; index <= lastBefore; index++) {
-      changes.push({ kind: "delete", key: entryKey(logIndex(index)) });
+    await this.#orFail("write a snapshot", () => {
+      return this.#parts.snapshots.write(snapshot, () => this.#refusal === null);
+    });
+    while (keepFrom - 1 > this.#log.state.base.index) {
+      await this.#handIn({
+        kind: "cut",
+        prepare: null,
+        isEmpty: false,
+        entries: [],
+        take: () => this.#log.cut(keepFrom, CUT_ENTRIES),
+      });
     }
-    this.#handedIn = { ...this.#handedIn, last: previous };
-    return changes;
+    await this.#prune();
+    return this.#log.state.base.index;
   }
 
-  #takeHardState(next: HardState | null): void {
-    if (next === null) return;
-    const { hardState: now, last, recovering } = this.#handedIn;
-    assert(next.term >= now.term, () => `term falls from ${now.term} to ${next.term}`);
-    assert(next.term > now.term || now.vote === NO_NODE || next.vote === now.vote, () => {
-      return `vote in term ${now.term} changed from ${now.vote} to ${next.vote}`;
-    });
-    assert(next.commit >= now.commit && next.commit <= last.index, () => {
-      return `commit goes from ${now.commit} to ${next.commit}, the log ends at ${last.index}`;
-    });
-    const isRecovered = recovering === null || next.commit >= recovering.ackedIndex;
-    this.#handedIn = { hardState: next, last, recovering: isRecovered ? null : recovering };
+  /** Removes the snapshots that are not needed any more. */
+  async #prune(): Promise<void> {
+    await this.#orFail("remove an old snapshot", () => this.#parts.snapshots.prune(this.#mark.base.index));
   }
 
-  #positionBefore(at: number): Position {
-    if (at === 0) return this.#mark.base;
-    const hash = this.#hashes[at - 1];
-    const term = this.#terms[at - 1];
-    assert(hash !== undefined && term !== undefined, () => `no hash for log position ${at - 1}`);
-    return {
-      index: (this.#mark.base.index + at) as LogIndex,
-      term: term as Position["term"],
-      hash,
-    };
+  /** Does something on the disk beside the writer; a failure is final there too. */
+  async #orFail(doing: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (thrown) {
+      if (this.#refusal === null) this.#fail(storageError(thrown, doing, this.#parts.directory));
+      throw this.#refusal ?? thrown;
+    }
   }
 
   #start(): void {
@@ -245,6 +305,7 @@ export class GroupWriter {
       }
       this.#inFlight = [];
       for (const pending of group) pending.resolve();
+      if (group[0]?.kind === "install") await this.#prune().catch(() => undefined);
     }
     this.#work = null;
     if (this.#refusal === null) {
@@ -260,7 +321,7 @@ export class GroupWriter {
     let count = 0;
     for (const pending of this.#queue) {
       bytes += pending.bytes;
-      if (count > 0 && bytes > GROUP_BYTES) break;
+      if (count > 0 && (bytes > GROUP_BYTES || pending.prepare !== null)) break;
       count++;
     }
     return this.#queue.splice(0, count);
@@ -269,6 +330,8 @@ export class GroupWriter {
   async #writeGroup(group: readonly Pending[]): Promise<void> {
     const after = group.at(-1)?.after;
     if (after === undefined || group.every((pending) => pending.isEmpty)) return;
+    // Durable before the batch that relies on it.
+    await group[0]?.prepare?.();
     const startedAt = performance.now();
     const mark: Mark = {
       ...this.#mark,
@@ -318,4 +381,12 @@ export class GroupWriter {
     this.#queue = [];
     for (const pending of waiting) pending.reject(error);
   }
+}
+
+function isSameAdoption(a: Adopted, b: Adopted): boolean {
+  return (
+    a.node === b.node &&
+    a.bootstrap.length === b.bootstrap.length &&
+    a.bootstrap.every((witness, i) => witness === b.bootstrap[i])
+  );
 }

@@ -5,11 +5,15 @@
  * and that the mirror and the log must be there. A copy stands in LevelDB, a directory put together from two
  * others is noticed. The disk id is what the cluster knows this member by: a witness whose disk was wiped
  * comes back under the same name, but with another disk id, and must not pass for the member that had
- * acknowledged things.
+ * acknowledged things. Who that member is to Raft (`adopted`) is decided once, and stands here before
+ * anything is written that depends on it; the mark repeats the node id, so that an older copy of this file is
+ * noticed.
  */
 import { readFile } from "node:fs/promises";
 import { crc32c } from "../../core/base/crc32c.js";
+import { isCount, nodeId, type WitnessId, witnessId } from "../../core/base/ids.js";
 import { encodeUtf8 } from "../../core/base/utf8.js";
+import type { Adopted } from "../../core/witness/contract.js";
 import { StorageError, storageError } from "./storage-error.js";
 
 /** The names that the operator gave. */
@@ -22,18 +26,25 @@ export interface StorageIdentity {
 export interface DiskIdentity extends StorageIdentity {
   /** A random UUID. */
   readonly diskId: string;
+  /** Null until it is decided, and in directories of format 1. */
+  readonly adopted: Adopted | null;
 }
 
-/** Layout of the directory as a whole. A directory with a higher number is refused. */
-const FORMAT = 1;
+/**
+ * Layout of the directory as a whole. A directory with a higher number is refused. 2: logs may begin after a
+ * snapshot, and the identity says who was adopted.
+ */
+const FORMAT = 2;
 
 /** The text of the identity file, also the value in LevelDB. */
 export function encodeIdentity(identity: DiskIdentity): string {
+  const { adopted } = identity;
   const fields = {
     format: FORMAT,
     cluster: identity.cluster,
     witness: identity.witness,
     diskId: identity.diskId,
+    adopted: adopted === null ? null : { node: adopted.node, bootstrap: [...adopted.bootstrap] },
   };
   return `${JSON.stringify({ ...fields, checksum: checksum(fields) }, null, 2)}\n`;
 }
@@ -50,8 +61,24 @@ export function decodeIdentity(text: string): DiskIdentity | number | null {
   const { format, cluster, witness, diskId } = value as { [name: string]: unknown };
   if (typeof format === "number" && Number.isInteger(format) && format > FORMAT) return format;
   if (typeof cluster !== "string" || typeof witness !== "string" || typeof diskId !== "string") return null;
-  if (value["checksum"] !== checksum({ format, cluster, witness, diskId })) return null;
-  return { cluster, witness, diskId };
+  if (format === 1) {
+    if (value["checksum"] !== checksum({ format, cluster, witness, diskId })) return null;
+    return { cluster, witness, diskId, adopted: null };
+  }
+  const adopted = adoptedOf(value["adopted"]);
+  if (adopted === undefined) return null;
+  if (value["checksum"] !== checksum({ format, cluster, witness, diskId, adopted })) return null;
+  return { cluster, witness, diskId, adopted };
+}
+
+/** Undefined for what is neither null nor an adoption. The order of the fields is that of the checksum. */
+function adoptedOf(value: unknown): Adopted | null | undefined {
+  if (value === null) return null;
+  if (typeof value !== "object") return undefined;
+  const { node, bootstrap } = value as { [name: string]: unknown };
+  if (!isCount(node) || !Array.isArray(bootstrap)) return undefined;
+  if (!bootstrap.every((each): each is WitnessId => typeof each === "string")) return undefined;
+  return { node: nodeId(node), bootstrap: bootstrap.map(witnessId) };
 }
 
 /** The identity file at `path`, or null if there is none. Refuses what is damaged or newer. */

@@ -25,20 +25,30 @@
  *     that is left, with one exception: slot s + 1 and batch s + 1 both lost within the moment before the
  *     mirror settled (mirror.ts). If the log has a fault as well, the bound of claim 3 is unknown: refused.
  *     So is l > m + 1: the mirror forgot, so it proves nothing.
- *  5. A recovery survives a crash. It is written as the successor of m with `recovering` set, into a new
+ *  5. A log with a base is nothing without a snapshot that stands for its beginning. That one was durable
+ *     before the log was cut or replaced (group-writer.ts), and every byte of it is verified
+ *     (snapshot-codec.ts): if it is not there, the disk lost it. Whatever a snapshot of this cluster holds was
+ *     committed, so any is true, and of two the newer is the better.
+ *     A sound log takes the newest whose place is its base or in it. One that is ahead of the log or beside
+ *     it was received, and a crash came before the write that installs it: the log without it is whole, and
+ *     it is dropped. If none covers the base, acknowledged state is lost: recovering, like a lost log.
+ *     A recovering log that does not hold the place of the newest snapshot is replaced by it: what it held
+ *     beyond the loss was not known to be committed. If the snapshot covers all that was acknowledged,
+ *     nothing is lost, for term and vote come from m as ever: the recovery ends where it begins.
+ *  6. A recovery survives a crash. It is written as the successor of m with `recovering` set, into a new
  *     LevelDB that then takes the old one's place, then to the mirror. A crash before, between or after
  *     leaves: the same damage again; no LevelDB, which is recovering too; or claim 1. `recovering` is copied
  *     into every later mark until the commit index covers it.
- * Not seen: a whole directory put back from an older copy, and a disk that lies about both. The disk id
- * cannot tell either; docs/operations.md says not to restore a witness from a backup.
+ * Not seen: a whole directory put back from an older copy, and a disk that lies about both (docs/adr/0006 says
+ * what protects then; docs/operations.md says not to restore a witness from a backup).
  */
-import { type LogIndex, logIndex, NO_NODE, term } from "../../core/base/ids.js";
+import { logIndex, NO_NODE, term } from "../../core/base/ids.js";
 import type { Entry, HardState } from "../../core/raft/types.js";
 import { equalBytes } from "./bytes.js";
-import { decodeEntry, decodeEntryKey, hashEntry } from "./entry-codec.js";
+import { decodeEntry, decodeEntryKey, hashEntry, hashPlace, NO_HASH } from "./entry-codec.js";
 import { checkIdentity, type DiskIdentity, decodeIdentity } from "./identity.js";
 import type { RawLog } from "./log-store.js";
-import { decodeMark, digestOf, encodeMark, type Mark, type Position } from "./mark.js";
+import { decodeMark, digestOf, encodeMark, type Mark, type Place, type Position } from "./mark.js";
 import type { Slot } from "./mirror.js";
 import { StorageError } from "./storage-error.js";
 
@@ -49,7 +59,12 @@ export interface Evidence {
   /** Null with the reason in `logProblem` when LevelDB does not open. */
   readonly log: RawLog | null;
   readonly logProblem: string | null;
+  /** The snapshots of this disk that are whole, newest first. */
+  readonly snapshots: readonly Place[];
 }
+
+/** The place before the first entry of all. */
+export const NOWHERE: Position = { index: logIndex(0), term: term(0), hash: NO_HASH };
 
 /** Entries that were verified, and for each its hash in the chain. */
 export interface VerifiedLog {
@@ -65,6 +80,10 @@ export type Judgement = {
   readonly kind: "sound" | "recovering";
   readonly mark: Mark;
   readonly log: VerifiedLog;
+  /**
+   * The snapshot to start from: its index is from the base to the end of the log. Null: from the empty state.
+   */
+  readonly snapshot: Place | null;
   /** The slot that holds the newest mark, to be overwritten last. */
   readonly newest: Slot;
   /** For `recovering` what was lost; for `sound` what was repaired, or null. */
@@ -76,12 +95,18 @@ export function judge(evidence: Evidence): Judgement {
   const { mirror, newest, slotProblem } = readMirror(evidence);
   const found = readLog(evidence, mirror);
   const gap = found.kind === "whole" ? found.mark.sequence - mirror.sequence : null;
+  let isKin = false;
   if (found.kind === "whole") {
     const digest = digestOf(encodeMark(mirror));
     const same = gap === 0 && equalBytes(digestOf(encodeMark(found.mark)), digest);
     const successor = gap === 1 && equalBytes(found.mark.previousDigest, digest);
-    if (same || successor)
-      return { kind: "sound", mark: found.mark, log: found.log, newest, reason: slotProblem };
+    isKin = same || successor;
+    if (isKin) {
+      const { mark, log } = found;
+      const snapshot = evidence.snapshots.find((place) => isOnPath(place, mark.base, log)) ?? null;
+      if (snapshot !== null || mark.base.index === 0)
+        return { kind: "sound", mark, log, snapshot, newest, reason: slotProblem };
+    }
     if (gap !== null && gap > 1) {
       throw corrupt(
         `the mirror of the hard state is ${gap} writes behind the log (${mirror.sequence}, ${found.mark.sequence}), so it lost ` +
@@ -94,10 +119,42 @@ export function judge(evidence: Evidence): Judgement {
       ? found.reason
       : gap !== null && gap < 0
         ? `LevelDB lost acknowledged writes: its newest is ${found.mark.sequence}, the mirror's ${mirror.sequence}`
-        : `LevelDB and the mirror are of different histories (writes ${found.mark.sequence} and ${mirror.sequence})`;
+        : isKin
+          ? `the log begins after ${found.mark.base.index}, and no whole snapshot stands for what came before`
+          : `LevelDB and the mirror are of different histories (writes ${found.mark.sequence} and ${mirror.sequence})`;
   if (slotProblem !== null)
     throw corrupt(`${loss}; and ${slotProblem}, so what was acknowledged cannot be told`);
-  return { kind: "recovering", mark: recoveryMark(mirror, found), log: found.log, newest, reason: loss };
+  const start = startOf(found, evidence.snapshots[0] ?? null);
+  const mark = recoveryMark(mirror, found, start);
+  return { kind: "recovering", mark, log: start.log, snapshot: start.snapshot, newest, reason: loss };
+}
+
+/** True if `place` is the base or an entry of the log. */
+function isOnPath(place: Place, base: Position, log: VerifiedLog): boolean {
+  const at = place.index === base.index ? base : log.entries[place.index - base.index - 1];
+  return at !== undefined && at.term === place.term && place.index >= base.index;
+}
+
+/** What a recovery has to begin with. */
+interface Start {
+  readonly base: Position;
+  readonly log: VerifiedLog;
+  readonly snapshot: Place | null;
+}
+
+/**
+ * The verified log if a snapshot or the beginning of all carries it; else the snapshot alone: see claim 5.
+ */
+function startOf(found: Found, newest: Place | null): Start {
+  const base = found.kind === "whole" ? found.mark.base : found.base;
+  const { log } = found;
+  if (newest !== null && isOnPath(newest, base, log)) return { base, log, snapshot: newest };
+  const nothing: VerifiedLog = { entries: [], hashes: [] };
+  if (newest !== null) {
+    const { index, term: inTerm } = newest;
+    return { base: { index, term: inTerm, hash: hashPlace(index, inTerm) }, log: nothing, snapshot: newest };
+  }
+  return base.index === 0 ? { base, log, snapshot: null } : { base: NOWHERE, log: nothing, snapshot: null };
 }
 
 type Found =
@@ -115,6 +172,12 @@ function readMirror(evidence: Evidence): {
       throw corrupt(
         `the mirror of the hard state is of disk ${mark.diskId}, not ${evidence.identity.diskId}`,
       );
+    }
+  }
+  const adopted = evidence.identity.adopted?.node ?? NO_NODE;
+  for (const mark of [a, b]) {
+    if (mark && mark.node !== NO_NODE && mark.node !== adopted) {
+      throw corrupt(`the identity file says node ${adopted}, but the log was written by node ${mark.node}`);
     }
   }
   if (a && b) {
@@ -193,31 +256,33 @@ function verify(raw: RawLog, base: Position): { readonly log: VerifiedLog; reado
   return ended(null);
 }
 
-/** The successor of the mirror's mark for what is left: see claim 3. */
-function recoveryMark(mirror: Mark, found: Found): Mark {
+/** The successor of the mirror's mark for what is left: see claims 3 and 5. */
+function recoveryMark(mirror: Mark, found: Found, { base, log, snapshot }: Start): Mark {
   const whole = found.kind === "whole" ? found.mark : null;
-  const base = found.kind === "whole" ? found.mark.base : found.base;
-  const lastEntry = found.log.entries.at(-1);
+  const lastEntry = log.entries.at(-1);
   const last: Position =
     lastEntry === undefined
       ? base
-      : { index: lastEntry.index, term: lastEntry.term, hash: found.log.hashes.at(-1) ?? base.hash };
+      : { index: lastEntry.index, term: lastEntry.term, hash: log.hashes.at(-1) ?? base.hash };
   const newestTerm = term(Math.max(mirror.hardState.term, whole?.hardState.term ?? 0, last.term));
   const voters: readonly HardState[] =
     whole === null ? [mirror.hardState] : [mirror.hardState, whole.hardState];
   const vote = voters.find((state) => state.term === newestTerm && state.vote !== NO_NODE)?.vote ?? NO_NODE;
-  const commit: LogIndex = whole?.hardState.commit ?? base.index;
+  // The commit of a whole log speaks of that log: of what is left of it here, or of a snapshot that has it
+  // all.
+  const known = Math.min(whole?.hardState.commit ?? 0, last.index);
+  const commit = logIndex(Math.max(known, base.index, snapshot?.index ?? 0));
+  const ackedIndex = logIndex(Math.max(mirror.last.index, mirror.recovering?.ackedIndex ?? 0));
+  const ackedTerm = term(Math.max(mirror.hardState.term, mirror.recovering?.term ?? 0));
   return {
     diskId: mirror.diskId,
     sequence: mirror.sequence + 1,
     hardState: { term: newestTerm, vote, commit },
     base,
     last,
-    recovering: {
-      ackedIndex: logIndex(Math.max(mirror.last.index, mirror.recovering?.ackedIndex ?? 0)),
-      term: term(Math.max(mirror.hardState.term, mirror.recovering?.term ?? 0)),
-    },
+    recovering: commit >= ackedIndex ? null : { ackedIndex, term: ackedTerm },
     previousDigest: digestOf(encodeMark(mirror)),
+    node: mirror.node,
   };
 }
 
@@ -225,6 +290,6 @@ function corrupt(what: string): StorageError {
   return new StorageError(
     "STORAGE_CORRUPT",
     `${what}; this witness could vote twice or forget what it acknowledged, so it does not start: remove its data directory ` +
-      "and add it to the cluster as a new member, or put the whole disk in order",
+      "and replace the witness (pointsman members replace ID), or put the whole disk in order",
   );
 }

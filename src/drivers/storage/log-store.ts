@@ -7,14 +7,18 @@
  * could take the whole newest log file away.
  */
 import { rm, stat } from "node:fs/promises";
+import { setImmediate } from "node:timers/promises";
 import { Level } from "level";
-import { ENTRY_PREFIX } from "./entry-codec.js";
+import { type LogIndex, logIndex } from "../../core/base/ids.js";
+import { ENTRY_PREFIX, entryKey } from "./entry-codec.js";
 import { ensureDirectory, exists, syncDirectory } from "./files.js";
 import { describe, storageError } from "./storage-error.js";
 import { dropTablesAside, setDamagedTablesAside } from "./table-check.js";
 
 const IDENTITY_KEY = Uint8Array.of(0x69);
 const MARK_KEY = Uint8Array.of(0x68);
+/** So many deletions are put into a batch without a pause: some ms. */
+const DELETIONS_AT_A_TIME = 2000;
 /** Below this age a directory's time stamp cannot tell a second change from the first. Unit: ms. */
 const STAMP_DOUBT_MS = 1000;
 
@@ -28,10 +32,10 @@ export interface RawLog {
 }
 
 type Bytes = Level<Uint8Array, Uint8Array>;
-/** One change of a batch. */
+/** One change of a batch; `delete` takes away the entries from `from` to `to`, both included. */
 export type LogChange =
   | { readonly kind: "put"; readonly key: Uint8Array; readonly value: Uint8Array }
-  | { readonly kind: "delete"; readonly key: Uint8Array };
+  | { readonly kind: "delete"; readonly from: LogIndex; readonly to: LogIndex };
 
 /** One open LevelDB. Writes must not overlap. */
 export class LogStore {
@@ -90,7 +94,13 @@ export class LogStore {
       const batch = this.#db.batch();
       for (const change of changes) {
         if (change.kind === "put") batch.put(change.key, change.value);
-        else batch.del(change.key);
+        else {
+          for (let index: number = change.from; index <= change.to; index++) {
+            batch.del(entryKey(logIndex(index)));
+            // A whole log may go at once, when a snapshot replaces it; ticks go on meanwhile.
+            if ((index - change.from) % DELETIONS_AT_A_TIME === DELETIONS_AT_A_TIME - 1) await setImmediate();
+          }
+        }
       }
       if (identity !== undefined) batch.put(IDENTITY_KEY, Buffer.from(identity, "utf8"));
       batch.put(MARK_KEY, mark);
@@ -156,7 +166,8 @@ export async function openExisting(directory: string): Promise<OpenedLog> {
  */
 export async function lockDirectory(directory: string): Promise<{ close(): Promise<void> }> {
   const attempt = async (): Promise<Level> => {
-    // LevelDB's binding makes it with a recursive mkdir, which says ENOENT where the file system is read-only.
+    // LevelDB's binding makes it with a recursive mkdir, which says ENOENT where the file system is
+    // read-only.
     await ensureDirectory(directory);
     const db = new Level(directory, { cacheSize: 0, writeBufferSize: 64 << 10 });
     try {

@@ -5,21 +5,28 @@
  * pins the whole log by the hash of its last entry, and its own predecessor by `previousDigest`: whether one
  * mark is the direct successor of another is therefore a fact that can be checked, not a guess from numbers
  * (see judge.ts, which needs it). Layout: magic:4 version:2 flags:2 diskId:16 sequence:8 term:8 vote:8
- * commit:8 base:(8 8 16) last:(8 8 16) recovering:(8 8) previousDigest:16 zeros crc:4, 256 bytes, big-endian.
+ * commit:8 base:(8 8 16) last:(8 8 16) recovering:(8 8) previousDigest:16 node:8 zeros crc:4, 256 bytes,
+ * big-endian.
  */
 import { createHash } from "node:crypto";
 import { crc32c } from "../../core/base/crc32c.js";
-import { type LogIndex, logIndex, nodeId, type Term, term } from "../../core/base/ids.js";
+import { type LogIndex, logIndex, type NodeId, nodeId, type Term, term } from "../../core/base/ids.js";
 import type { HardState } from "../../core/raft/types.js";
 import { getCount, putCount, viewOf } from "./bytes.js";
 import { HASH_LENGTH } from "./entry-codec.js";
 
 /**
- * An entry named without its data. Index 0 with term 0 and a zero hash is the place before the first entry.
+ * Where in the log: two logs that both have an entry here are equal up to here. Index 0 is before the first.
  */
-export interface Position {
+export interface Place {
   readonly index: LogIndex;
   readonly term: Term;
+}
+
+/**
+ * An entry named without its data. Index 0 with term 0 and a zero hash is the place before the first entry.
+ */
+export interface Position extends Place {
   readonly hash: Uint8Array;
 }
 
@@ -36,12 +43,17 @@ export interface Mark {
   /** Grows by one with each write; 0 is the mark of the creation. */
   readonly sequence: number;
   readonly hardState: HardState;
-  /** The place before the first entry of the log: index 0 until snapshots cut the log. */
+  /**
+   * The place before the first entry of the log: index 0 until a snapshot stands for its beginning.
+   * Invariant: `base.index <= hardState.commit`.
+   */
   readonly base: Position;
   readonly last: Position;
   readonly recovering: Recovering | null;
   /** `digestOf` the mark with the sequence before this one. */
   readonly previousDigest: Uint8Array;
+  /** The node id that the identity file must say; `NO_NODE` before it was adopted. */
+  readonly node: NodeId;
 }
 
 /** Length of an encoded mark. Unit: bytes. Half a sector: a disk writes it whole or not at all. */
@@ -50,7 +62,16 @@ export const MARK_LENGTH = 256;
 const MAGIC = 0x504d524b;
 const VERSION = 1;
 const FLAG_RECOVERING = 1;
-const AT = { diskId: 8, sequence: 24, hardState: 32, base: 56, last: 88, recovering: 120, previous: 136 };
+const AT = {
+  diskId: 8,
+  sequence: 24,
+  hardState: 32,
+  base: 56,
+  last: 88,
+  recovering: 120,
+  previous: 136,
+  node: 152,
+};
 const CRC_AT = MARK_LENGTH - 4;
 
 /** The bytes of `mark`. */
@@ -70,6 +91,7 @@ export function encodeMark(mark: Mark): Uint8Array {
   putCount(view, AT.recovering, mark.recovering?.ackedIndex ?? 0);
   putCount(view, AT.recovering + 8, mark.recovering?.term ?? 0);
   bytes.set(mark.previousDigest, AT.previous);
+  putCount(view, AT.node, mark.node);
   view.setUint32(CRC_AT, crc32c(bytes.subarray(0, CRC_AT)));
   return bytes;
 }
@@ -80,14 +102,15 @@ export function decodeMark(bytes: Uint8Array): Mark | null {
   const view = viewOf(bytes);
   if (view.getUint32(CRC_AT) !== crc32c(bytes.subarray(0, CRC_AT))) return null;
   if (view.getUint32(0) !== MAGIC || view.getUint16(4) !== VERSION) return null;
-  const counts = [AT.sequence, AT.hardState, AT.hardState + 8, AT.hardState + 16, AT.recovering];
-  const [sequence, hardTerm, vote, commit, ackedIndex] = counts.map((at) => getCount(view, at));
+  const counts = [AT.sequence, AT.hardState, AT.hardState + 8, AT.hardState + 16, AT.recovering, AT.node];
+  const [sequence, hardTerm, vote, commit, ackedIndex, node] = counts.map((at) => getCount(view, at));
   const recoveringTerm = getCount(view, AT.recovering + 8);
   const base = getPosition(bytes, AT.base);
   const last = getPosition(bytes, AT.last);
   if (base === null || last === null) return null;
   if (typeof sequence !== "number" || typeof hardTerm !== "number" || typeof vote !== "number") return null;
-  if (typeof commit !== "number" || typeof ackedIndex !== "number" || recoveringTerm === null) return null;
+  if (typeof commit !== "number" || typeof ackedIndex !== "number" || typeof node !== "number") return null;
+  if (recoveringTerm === null) return null;
   const recovering =
     view.getUint16(6) === FLAG_RECOVERING
       ? { ackedIndex: logIndex(ackedIndex), term: term(recoveringTerm) }
@@ -100,6 +123,7 @@ export function decodeMark(bytes: Uint8Array): Mark | null {
     last,
     recovering,
     previousDigest: Uint8Array.from(bytes.subarray(AT.previous, AT.previous + HASH_LENGTH)),
+    node: nodeId(node),
   };
 }
 

@@ -7,8 +7,9 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
-import { logIndex, nodeId, term } from "../../../src/core/base/ids.js";
+import { logIndex, nodeId, term, witnessId } from "../../../src/core/base/ids.js";
 import type { Entry, EntryType } from "../../../src/core/raft/types.js";
+import type { Adopted } from "../../../src/core/witness/contract.js";
 import { decodeEntry, encodeEntry, entryKey, hashEntry } from "../../../src/drivers/storage/entry-codec.js";
 import { decodeIdentity, encodeIdentity } from "../../../src/drivers/storage/identity.js";
 import { decodeMark, digestOf, encodeMark, type Mark } from "../../../src/drivers/storage/mark.js";
@@ -42,8 +43,13 @@ const anyMark: fc.Arbitrary<Mark> = fc.record(
     last: position,
     recovering: fc.option(fc.record({ ackedIndex: count.map(logIndex), term: count.map(term) }, PLAIN)),
     previousDigest: hash,
+    node: count.map(nodeId),
   },
   PLAIN,
+);
+
+const anyAdopted: fc.Arbitrary<Adopted | null> = fc.option(
+  fc.record({ node: count.map(nodeId), bootstrap: fc.array(fc.string().map(witnessId)) }, PLAIN),
 );
 
 function flipped(bytes: Uint8Array, bit: number): Uint8Array {
@@ -116,9 +122,9 @@ test("a mark reads back as it was, and no flipped bit passes", () => {
 
 test("identity text reads back whatever the names, and what is damaged is not an identity", () => {
   fc.assert(
-    fc.property(fc.string(), fc.string(), fc.uuid(), (cluster, witness, diskId) => {
-      const text = encodeIdentity({ cluster, witness, diskId });
-      assert.deepEqual(decodeIdentity(text), { cluster, witness, diskId });
+    fc.property(fc.string(), fc.string(), fc.uuid(), anyAdopted, (cluster, witness, diskId, adopted) => {
+      const text = encodeIdentity({ cluster, witness, diskId, adopted });
+      assert.deepEqual(decodeIdentity(text), { cluster, witness, diskId, adopted });
       assert.equal(decodeIdentity(text.slice(0, -3)), null);
       assert.equal(
         decodeIdentity(
@@ -131,7 +137,8 @@ test("identity text reads back whatever the names, and what is damaged is not an
       );
     }),
   );
-  for (const text of ["", "null", "3", "[]", '{"format":1}']) assert.equal(decodeIdentity(text), null);
+  for (const text of ["", "null", "3", "[]", '{"format":1}', '{"format":2}'])
+    assert.equal(decodeIdentity(text), null);
 });
 
 test("no flipped bit in a table of LevelDB passes, except in the padding of its footer", async (t) => {

@@ -8,8 +8,10 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { type LogIndex, logIndex, nodeId, term } from "../../../src/core/base/ids.js";
+import { type LogIndex, logIndex, nodeId, term, witnessId } from "../../../src/core/base/ids.js";
+import { type AuditRecord, EMPTY_STATE } from "../../../src/core/model/state.js";
 import type { Entry, HardState } from "../../../src/core/raft/types.js";
+import type { StateSnapshot } from "../../../src/core/witness/contract.js";
 import { openStorage, type Restored, type Storage } from "../../../src/drivers/storage/storage.js";
 
 export const IDENTITY = { cluster: "acme", witness: "w1" };
@@ -39,6 +41,42 @@ export function entries(from: number, to: number, inTerm: number): Entry[] {
 
 export function hardState(inTerm: number, vote: number, commit: number): HardState {
   return { term: term(inTerm), vote: nodeId(vote), commit: commit as LogIndex };
+}
+
+/** A snapshot whose state tells its place, with `records` audit records of about `chars` characters each. */
+export function snapshotAt(index: number, inTerm: number, records = 2, chars = 40): StateSnapshot {
+  const record = (seq: number): AuditRecord => ({
+    index: logIndex(index),
+    seq,
+    term: term(inTerm),
+    atMs: index * 1000,
+    wallMs: 0,
+    leader: witnessId("w1"),
+    kind: "note",
+    group: null,
+    epoch: null,
+    step: null,
+    message: `record ${seq} at ${index} of term ${inTerm}`,
+    detail: ["x".repeat(chars)],
+  });
+  return {
+    index: logIndex(index),
+    term: term(inTerm),
+    confState: {
+      voters: [1, 2, 3].map(nodeId),
+      learners: [nodeId(4 + (index % 3))],
+      votersOutgoing: [],
+      learnersNext: [],
+      autoLeave: false,
+    },
+    data: {
+      ...EMPTY_STATE,
+      appliedIndex: logIndex(index),
+      appliedTerm: term(inTerm),
+      clusterTimeMs: index * 1000,
+      history: Array.from({ length: records }, (_, seq) => record(seq)),
+    },
+  };
 }
 
 export function open(directory: string): Promise<{ readonly storage: Storage; readonly restored: Restored }> {

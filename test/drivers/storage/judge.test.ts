@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { logIndex, term } from "../../../src/core/base/ids.js";
+import { logIndex, NO_NODE, term } from "../../../src/core/base/ids.js";
 import type { Entry } from "../../../src/core/raft/types.js";
 import { encodeEntry, entryKey, hashEntry, NO_HASH } from "../../../src/drivers/storage/entry-codec.js";
 import { type DiskIdentity, encodeIdentity } from "../../../src/drivers/storage/identity.js";
@@ -14,7 +14,7 @@ import type { RawLog } from "../../../src/drivers/storage/log-store.js";
 import { digestOf, encodeMark, type Mark, type Position } from "../../../src/drivers/storage/mark.js";
 import { entries, entry, hardState, IDENTITY } from "./disk.js";
 
-const DISK: DiskIdentity = { ...IDENTITY, diskId: "6a7e3a0c-7c5b-4a1e-9a53-0d9d0f5f2f11" };
+const DISK: DiskIdentity = { ...IDENTITY, diskId: "6a7e3a0c-7c5b-4a1e-9a53-0d9d0f5f2f11", adopted: null };
 const NOWHERE: Position = { index: logIndex(0), term: term(0), hash: NO_HASH };
 
 /** The rows of a log as it is written, and its end. */
@@ -38,6 +38,7 @@ function markFor(log: readonly Entry[]): Mark {
     last: rowsOf(log).last,
     recovering: null,
     previousDigest: NO_HASH,
+    node: NO_NODE,
   };
 }
 
@@ -45,7 +46,7 @@ function markFor(log: readonly Entry[]): Mark {
 function judgeRows(found: RawLog["rows"], intended: readonly Entry[]): Judgement {
   const mark = encodeMark(markFor(intended));
   const log: RawLog = { identity: encodeIdentity(DISK), mark, rows: found, problem: null };
-  return judge({ identity: DISK, slots: [mark, mark], log, logProblem: null });
+  return judge({ identity: DISK, slots: [mark, mark], log, logProblem: null, snapshots: [] });
 }
 
 function assertRecovering(judgement: Judgement, kept: readonly Entry[]): void {
@@ -100,7 +101,7 @@ test("entries of a newer term than the mirror's raise the term without a vote", 
   const { rows } = rowsOf([...TEN, entry(11, 6)]);
   const slot = encodeMark(markFor(TEN));
   const log: RawLog = { identity: encodeIdentity(DISK), mark: null, rows, problem: null };
-  const { mark, kind } = judge({ identity: DISK, slots: [slot, slot], log, logProblem: null });
+  const { mark, kind } = judge({ identity: DISK, slots: [slot, slot], log, logProblem: null, snapshots: [] });
   assert.deepEqual([kind, mark.hardState], ["recovering", hardState(6, 0, 0)]);
 });
 
@@ -108,7 +109,7 @@ test("two slots of one number that differ are refused", () => {
   const [a, b] = [markFor(TEN), { ...markFor(TEN), hardState: hardState(4, 1, 8) }].map(encodeMark);
   assert.ok(a !== undefined && b !== undefined);
   const log: RawLog = { identity: encodeIdentity(DISK), mark: a, rows: rowsOf(TEN).rows, problem: null };
-  assert.throws(() => judge({ identity: DISK, slots: [a, b], log, logProblem: null }), {
+  assert.throws(() => judge({ identity: DISK, slots: [a, b], log, logProblem: null, snapshots: [] }), {
     code: "STORAGE_CORRUPT",
     message: /both slots .* differ/,
   });

@@ -135,10 +135,10 @@ test("a directory of a newer format is refused, not converted back", async (t) =
   const directory = privateDirectory(t);
   await readBack(directory);
   const file = join(directory, "identity.json");
-  writeFileSync(file, readFileSync(file, "utf8").replace('"format": 1', '"format": 2'));
+  writeFileSync(file, readFileSync(file, "utf8").replace('"format": 2', '"format": 3'));
   await assert.rejects(readBack(directory), {
     code: "STORAGE_NEWER_FORMAT",
-    message: /format 2.*up to 1; run/,
+    message: /format 3.*up to 2; run/,
   });
 });
 
