@@ -187,10 +187,17 @@ export class World {
   }
 
   /** A client asks the witness; the answer comes in virtual time. */
-  request(process: Process, request: AdminRequest, onAnswer: (response: AdminResponse) => void): void {
+  request(process: Process, request: AdminRequest, onAnswer: (response: AdminResponse) => void): string {
     const id = `client-${++this.requests}`;
     this.answers.set(id, onAnswer);
     this.input(process, process.life, { kind: "request", id, request });
+    return id;
+  }
+
+  /** The client of that request hangs up; what it asked for may be on its way all the same. */
+  abandon(process: Process, id: string): void {
+    this.answers.delete(id);
+    this.input(process, process.life, { kind: "abandoned", id });
   }
 
   /** The process's own monotonic clock. */

@@ -6,7 +6,6 @@
  * disk last.
  */
 import { randomInt } from "node:crypto";
-import { nodeId } from "./core/base/ids.js";
 import type { ClusterConfig, WitnessConfig } from "./core/model/config.js";
 import type { PublishedEvent } from "./core/witness/contract.js";
 import { Witness } from "./core/witness/witness.js";
@@ -145,11 +144,11 @@ async function run(options: RunOptions, own: Own, log: Log, closers: Closer[]): 
   const transport = await openTransport({
     cluster: config.cluster,
     self: self.id,
-    selfNodeId: nodeId(config.witnesses.indexOf(self) + 1),
+    disk: restored.diskId,
     life,
     listen: self.peers,
-    peers: config.witnesses.flatMap((peer, i) =>
-      peer === self ? [] : [{ id: peer.id, nodeId: nodeId(i + 1), addresses: peer.peers }],
+    peers: config.witnesses.flatMap((peer) =>
+      peer === self ? [] : [{ witness: peer.id, addresses: peer.peers }],
     ),
     heartbeatMs: config.timings.heartbeatMs,
     onMessage: (from, message) => runtime.postSoon({ kind: "message", from, message }),

@@ -4,17 +4,21 @@
 import type { WriteRequest } from "../core/model/admin.js";
 import type { AcceptedResponse } from "../drivers/server/admin-wire.js";
 import { askRequest } from "./ask.js";
-import type { ClientOptions } from "./client-options.js";
+import { askPatiently } from "./ask-patiently.js";
+import type { ClientOptions, WriteOptions } from "./client-options.js";
 import { CliError, EXIT } from "./exit-codes.js";
 import { type Cli, printable } from "./terminal.js";
 
-/** Puts a write to the cluster; throws `CliError` unless it is decided. */
+/** Puts a write to the cluster, for as long as the patience lasts; throws `CliError` unless it is decided. */
 export async function askWrite(
   request: WriteRequest,
-  options: ClientOptions,
+  options: WriteOptions,
   cli: Cli,
 ): Promise<AcceptedResponse> {
-  const { answer } = await askRequest(options, cli.note, request);
+  const { answer } =
+    options.patience === 0
+      ? await askRequest(options, cli.note, request)
+      : await askPatiently(options, cli.note, request);
   if (answer.kind !== "accepted") {
     throw new CliError(EXIT.internal, "internal", `got ${answer.kind} for ${request.kind}`);
   }

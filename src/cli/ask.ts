@@ -6,10 +6,11 @@
  * outcome nobody else is asked, since a second switchover is not the same as one.
  */
 import type { AdminRequest, AdminResponse, Refusal } from "../core/model/admin.js";
+import { mayAskAgain } from "../core/model/code.js";
 import type { AdminConnection } from "../drivers/server/admin-client.js";
 import { isRefusal } from "../drivers/server/admin-requests.js";
 import { type ClientOptions, isDefault } from "./client-options.js";
-import { CliError, EXIT, exitOfRefusal, mayAskElsewhere } from "./exit-codes.js";
+import { CliError, EXIT, exitOfRefusal } from "./exit-codes.js";
 
 const BY = "by --address or POINTSMAN_ADDRESS";
 
@@ -40,7 +41,7 @@ export async function ask<T extends object>(
       const answer = await work(connection, Math.max(1, endAt - Date.now()));
       if (!isRefusal(answer)) return { answer, address };
       const error = refusedError(answer);
-      if (!mayAskElsewhere(answer.code)) throw error;
+      if (!mayAskAgain(answer.code)) throw error;
       last = error;
     } catch (error) {
       if (!(error instanceof AdminClientError)) throw error;

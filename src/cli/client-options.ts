@@ -7,7 +7,7 @@ import { NAME_MAX, NAME_PATTERN, type Place, TEXT_MAX } from "../drivers/server/
 export interface ClientOptions {
   /** `host:port` of witnesses, tried in order. At least one. */
   readonly address: readonly string[];
-  /** For the whole command; `watch` and `--wait` apply it to each connection. */
+  /** For the whole command; writes, `watch` and `--wait` apply it to each connection. Unit: ms. */
   readonly timeout: number;
   readonly json: boolean;
 }
@@ -43,6 +43,33 @@ export function withBy(command: Command, defaultBy: string): Command {
   return command.addOption(
     new Option("--by <who>", "who asks, for the audit record").argParser(parseText).default(defaultBy),
   );
+}
+
+/** Options of the verbs that change something. */
+export interface WriteOptions extends ClientOptions {
+  /** For so long a write is asked again by itself; 0: it is asked once. Unit: ms. */
+  readonly patience: number;
+}
+
+/** Longer would outlast what the cluster remembers of a write. */
+const PATIENCE_MS_MAX = 30 * 60_000;
+
+/** Adds --patience to the options that all verbs have. */
+export function withWriteOptions(command: Command): Command {
+  return withClientOptions(command).addOption(
+    new Option(
+      "--patience <duration>",
+      "ask again for so long when no answer came or no leader is there; applied once all the same; 0: ask once",
+    )
+      .argParser(parsePatience)
+      .default(15_000, "15s"),
+  );
+}
+
+function parsePatience(text: string): number {
+  const ms = /^0(?:ms|s|m|h)?$/.test(text) ? 0 : parseDuration(text);
+  if (ms > PATIENCE_MS_MAX) throw new InvalidArgumentError("Give at most 30m, or 0 to ask once.");
+  return ms;
 }
 
 /** A duration with its unit, in ms. */
@@ -89,6 +116,12 @@ export function parsePlace(text: string): Place {
 
 /** Several may stand in one value, apart by commas or spaces, as the environment needs it. */
 function collectAddresses(value: string, previous: readonly string[]): string[] {
+  const added = parseAddresses(value);
+  return previous === DEFAULT_ADDRESSES ? added : [...previous, ...added];
+}
+
+/** One or more `host:port`, apart by commas or spaces. */
+export function parseAddresses(value: string): string[] {
   const added = value.split(/[\s,]+/).filter((part) => part !== "");
   for (const address of added) {
     const match = /^(?:\[[0-9a-fA-F:.]+\]|[^\s:/[\]]+):(\d{1,5})$/.exec(address);
@@ -100,5 +133,5 @@ function collectAddresses(value: string, previous: readonly string[]): string[] 
     }
   }
   if (added.length === 0) throw new InvalidArgumentError("Give host:port.");
-  return previous === DEFAULT_ADDRESSES ? added : [...previous, ...added];
+  return added;
 }

@@ -5,7 +5,7 @@
  * done, asking again is safe. 4: look first. Codes from 64 on are those of sysexits.h. docs/errors.md holds
  * the same table, and a test compares the two.
  */
-import type { RefusalCode } from "../core/model/code.js";
+import { mayAskAgain, type RefusalCode } from "../core/model/code.js";
 
 export const EXIT = {
   ok: 0,
@@ -28,33 +28,25 @@ export const EXIT_MEANING: Readonly<Record<ExitName, string>> = {
   refused: "the cluster refused; the code is printed",
   usage: "the command line is wrong; nothing was sent",
   unreachable: "no witness or no leader could be asked, or it is not ready; nothing was done, try again",
-  unknown: "the request may have been decided, or its plan still runs: look at the status first",
-  unfinished: "the plan that was waited for failed or was rolled back",
+  unknown: "the request may have been decided, or what it began still runs: look at the status first",
+  unfinished: "the plan or change that was waited for failed, or was rolled back or called off",
   unavailable: "run: a port is in use, or another service of the system is not available",
   internal: "a bug: an invariant is broken; please report what was printed",
   storage: "run: the data directory cannot be used, or writing to it failed",
   config: "the configuration has errors",
 };
 
-/** Refusals after which nothing was done and the same request may succeed at another witness or later. */
-const NOTHING_DONE: ReadonlySet<RefusalCode> = new Set<RefusalCode>([
-  "no_leader",
-  "not_leader",
-  "not_ready",
-  "recovering",
-  "stopping",
-  "busy",
+/** Refusals that do not say what became of the request. */
+const MAY_BE_DECIDED: ReadonlySet<RefusalCode> = new Set<RefusalCode>([
+  "unknown_outcome",
+  "session_expired",
+  "session_stale",
 ]);
-
-/** May the same request be put to another witness? */
-export function mayAskElsewhere(code: RefusalCode): boolean {
-  return NOTHING_DONE.has(code);
-}
 
 /** The exit code for a refusal. */
 export function exitOfRefusal(code: RefusalCode): number {
-  if (code === "unknown_outcome") return EXIT.unknown;
-  return NOTHING_DONE.has(code) ? EXIT.unreachable : EXIT.refused;
+  if (MAY_BE_DECIDED.has(code)) return EXIT.unknown;
+  return mayAskAgain(code) ? EXIT.unreachable : EXIT.refused;
 }
 
 /** The table of exit codes for `--help`. */

@@ -4,12 +4,12 @@
  */
 import { Argument, type Command, Option } from "commander";
 import { askWrite, printAccepted } from "./accepted.js";
-import { type ClientOptions, parseName, parseText, withBy, withClientOptions } from "./client-options.js";
+import { parseName, parseText, type WriteOptions, withBy, withWriteOptions } from "./client-options.js";
 import type { Cli } from "./terminal.js";
 
 /** Adds `hold`. */
 export function registerHold(program: Command, cli: Cli, user: string): void {
-  withBy(withClientOptions(program.command("hold")), user)
+  withBy(withWriteOptions(program.command("hold")), user)
     .description("stop automatic decisions of a group; switchovers by hand stay possible")
     .addArgument(new Argument("<group>", "name of the group").argParser(parseName))
     .addOption(
@@ -17,7 +17,7 @@ export function registerHold(program: Command, cli: Cli, user: string): void {
         .argParser(parseText)
         .makeOptionMandatory(),
     )
-    .action(async (group: string, options: ClientOptions & { by: string; reason: string }) => {
+    .action(async (group: string, options: WriteOptions & { by: string; reason: string }) => {
       const { by, reason } = options;
       printAccepted(await askWrite({ kind: "hold", group, by, reason }, options, cli), options, cli);
     });
@@ -25,10 +25,10 @@ export function registerHold(program: Command, cli: Cli, user: string): void {
 
 /** Adds `resume`. */
 export function registerResume(program: Command, cli: Cli, user: string): void {
-  withBy(withClientOptions(program.command("resume")), user)
+  withBy(withWriteOptions(program.command("resume")), user)
     .description("allow automatic decisions of a group again")
     .addArgument(new Argument("<group>", "name of the group").argParser(parseName))
-    .action(async (group: string, options: ClientOptions & { by: string }) => {
+    .action(async (group: string, options: WriteOptions & { by: string }) => {
       printAccepted(await askWrite({ kind: "resume", group, by: options.by }, options, cli), options, cli);
     });
 }

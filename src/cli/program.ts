@@ -11,6 +11,7 @@ import { exitCodeHelp } from "./exit-codes.js";
 import { registerExplain } from "./explain.js";
 import { registerHistory } from "./history.js";
 import { registerHold, registerResume } from "./hold.js";
+import { registerMembers } from "./members.js";
 import { registerRun } from "./run.js";
 import { registerStatus } from "./status.js";
 import { registerSwitchover } from "./switchover.js";
@@ -39,6 +40,7 @@ export function buildProgram(cli: Cli): Command {
   registerHold(program, cli, user);
   registerResume(program, cli, user);
   registerTransfer(program, cli);
+  registerMembers(program, cli, user);
   registerDemo(program, cli);
   registerConfigCheck(program.command("config").description("work with configuration files"), cli);
   return program;

@@ -2,6 +2,7 @@
  * What in a status report should worry somebody: whole cluster first, then each group. Pure; the words name the remedy.
  */
 import type { GroupReport, StatusReport } from "../core/model/admin.js";
+import { memberWarnings } from "./render-members.js";
 import { listed, span } from "./render-words.js";
 
 /** Contact with the leader older than this makes the whole report doubtful. Unit: ms. */
@@ -40,9 +41,10 @@ export function clusterWarnings(status: StatusReport): string[] {
     warnings.push("no configuration is replicated yet: the first leader does that");
   } else if (status.configDiffers) {
     warnings.push(
-      `the configuration file of ${witness} differs from the replicated version ${status.configVersion}: raise "version" in the new file, or bring back the old one`,
+      `the configuration file of ${witness} differs from the replicated version ${status.configVersion}: raise "version" in the new file, or bring back the old one; after a change of members, list the witnesses as \`pointsman members\` shows them and raise "version"`,
     );
   }
+  warnings.push(...memberWarnings(status.members, status.clusterTimeMs));
   for (const record of status.witnesses) {
     const age = span(status.clusterTimeMs - record.sinceMs);
     if (record.stale) {

@@ -13,19 +13,19 @@ import type { AcceptedResponse } from "../drivers/server/admin-wire.js";
 import { askWrite, printAccepted } from "./accepted.js";
 import { ask } from "./ask.js";
 import {
-  type ClientOptions,
   parseDuration,
   parseName,
   parseText,
+  type WriteOptions,
   withBy,
-  withClientOptions,
+  withWriteOptions,
 } from "./client-options.js";
 import { CliError, EXIT } from "./exit-codes.js";
 import { renderStep, stepTrouble } from "./render-plan.js";
 import { span } from "./render-words.js";
 import { type Cli, printable } from "./terminal.js";
 
-interface SwitchoverOptions extends ClientOptions {
+interface SwitchoverOptions extends WriteOptions {
   readonly to: string;
   readonly by: string;
   readonly reason?: string;
@@ -39,7 +39,7 @@ const CLOSING: ReadonlySet<AuditKind> = new Set<AuditKind>(["plan_done", "plan_f
 
 /** Adds the verb. */
 export function registerSwitchover(program: Command, cli: Cli, user: string): void {
-  withBy(withClientOptions(program.command("switchover")), user)
+  withBy(withWriteOptions(program.command("switchover")), user)
     .description("move a group to another site in order; rolls back when a step fails")
     .addArgument(new Argument("<group>", "name of the group").argParser(parseName))
     .addOption(

@@ -4,15 +4,15 @@
 import { Argument, type Command } from "commander";
 import { witnessId } from "../core/base/ids.js";
 import { askWrite, printAccepted } from "./accepted.js";
-import { type ClientOptions, parseName, withClientOptions } from "./client-options.js";
+import { parseName, type WriteOptions, withWriteOptions } from "./client-options.js";
 import type { Cli } from "./terminal.js";
 
 /** Adds the verb. */
 export function registerTransfer(program: Command, cli: Cli): void {
-  withClientOptions(program.command("transfer"))
+  withWriteOptions(program.command("transfer"))
     .description("make another witness the leader; moves no group")
     .addArgument(new Argument("<witness>", "name of the witness that shall lead").argParser(parseName))
-    .action(async (witness: string, options: ClientOptions) => {
+    .action(async (witness: string, options: WriteOptions) => {
       printAccepted(await askWrite({ kind: "transfer", to: witnessId(witness) }, options, cli), options, cli);
     });
 }

@@ -7,12 +7,13 @@
  * are not told again.
  */
 import { Argument, type Command, Option } from "commander";
+import { mayAskAgain } from "../core/model/code.js";
 import type { AdminConnection } from "../drivers/server/admin-client.js";
 import type { Place } from "../drivers/server/admin-requests.js";
 import type { WatchMessage } from "../drivers/server/admin-wire.js";
 import { refusedError } from "./ask.js";
 import { type ClientOptions, parseName, parsePlace, withClientOptions } from "./client-options.js";
-import { CliError, EXIT, mayAskElsewhere } from "./exit-codes.js";
+import { CliError, EXIT } from "./exit-codes.js";
 import { renderWatchMessage } from "./render-record.js";
 import type { Cli } from "./terminal.js";
 
@@ -90,7 +91,7 @@ async function follow(watching: {
           const next = await stream.next();
           if (next.done === true) {
             if (stop.aborted) return;
-            if (next.value !== null && !mayAskElsewhere(next.value.code)) throw refusedError(next.value);
+            if (next.value !== null && !mayAskAgain(next.value.code)) throw refusedError(next.value);
             why = next.value?.message ?? `${address} ended the watch`;
             break;
           }

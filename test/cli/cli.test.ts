@@ -6,7 +6,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { createServer } from "node:net";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { epoch, logIndex } from "../../src/core/base/ids.js";
+import { epoch, logIndex, nodeId } from "../../src/core/base/ids.js";
+import type { AdminRequest, MembersReport } from "../../src/core/model/admin.js";
 import type { RefusalCode } from "../../src/core/model/code.js";
 import type { Plan } from "../../src/core/model/state.js";
 import { type AdminServer, startAdminServer } from "../../src/drivers/server/admin.js";
@@ -14,8 +15,10 @@ import {
   EXPLANATION,
   GROUP,
   LYON,
+  MEMBERS_REPORT,
   PARIS,
   PLAN,
+  PROGRESS,
   record,
   SampleBackend,
   SILENT_LOG,
@@ -191,7 +194,7 @@ describe("exit codes", () => {
   for (const [code, exit] of codes) {
     it(`exits ${exit} for the refusal ${code} and prints it`, async () => {
       backend.answer = () => ({ kind: "refused", code, message: "why so", leader: null });
-      const ended = await run(["resume", "shop", "-a", address]);
+      const ended = await run(["resume", "shop", "-a", address, "--patience", "0"]);
       assert.equal(ended.exit, exit);
       assert.match(ended.stderr, new RegExp(`why so \\[${code}\\]`));
     });
@@ -206,7 +209,8 @@ describe("exit codes", () => {
     await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
     const bound = silent.address();
     assert.ok(bound !== null && typeof bound === "object");
-    const ended = await run(["resume", "shop", "-a", `127.0.0.1:${bound.port}`, "--timeout", "500ms"]);
+    const place = `127.0.0.1:${bound.port}`;
+    const ended = await run(["resume", "shop", "-a", place, "--timeout", "500ms", "--patience", "0"]);
     silent.close();
     assert.equal(ended.exit, 3, ended.stderr);
     assert.match(ended.stderr, /admin_unreachable/);
@@ -214,7 +218,8 @@ describe("exit codes", () => {
 
   it("exits 4 when a write was sent and no answer came", async () => {
     backend.answer = () => null;
-    const ended = await run(["hold", "shop", "--reason", "test", "-a", address, "--timeout", "3s", "--json"]);
+    const hold = ["hold", "shop", "--reason", "test", "-a", address, "--timeout", "3s", "--json"];
+    const ended = await run([...hold, "--patience", "0"]);
     assert.equal(ended.exit, 4);
     assert.equal((lines(ended.stdout)[0] as { error: { code: string } }).error.code, "unknown_outcome");
     assert.equal(backend.requests.length, 1);
@@ -245,14 +250,17 @@ describe("several addresses", () => {
     const write = await run(["resume", "shop", "--by", "anna", "--json"], { POINTSMAN_ADDRESS: all });
     assert.equal(write.exit, 0, write.stderr);
     assert.equal(lost.requests.length, 2);
-    assert.deepEqual(backend.requests.at(-1), { kind: "resume", group: "shop", by: "anna" });
+    const { session, ...request } = backend.requests.at(-1) as Extract<AdminRequest, { kind: "resume" }>;
+    assert.deepEqual(request, { kind: "resume", group: "shop", by: "anna" });
+    assert.match(session?.id ?? "", /^[0-9a-f]{32}$/);
   });
 
-  it("does not put a write to a second witness after the first may have taken it", async () => {
+  it("does not put a write without patience to a second witness after the first may have taken it", async () => {
     const lost = new SampleBackend();
     lost.answer = () => null;
     const first = await serve(lost);
     const move = ["switchover", "shop", "--to", "paris", "-a", `127.0.0.1:${first.port}`, "-a", address];
+    move.push("--patience", "0");
     const silent = await run([...move, "--timeout", "3s"]);
     assert.equal(silent.exit, 4, silent.stderr);
     lost.answer = () => ({
@@ -264,6 +272,71 @@ describe("several addresses", () => {
     const told = await run(move);
     assert.equal(told.exit, 4, told.stderr);
     assert.deepEqual(backend.requests, []);
+  });
+});
+
+describe("patience", () => {
+  it("asks again under one name, everywhere in turn, until somebody knows what became of the write", async () => {
+    const lost = new SampleBackend();
+    lost.answer = () => ({
+      kind: "refused",
+      code: "unknown_outcome",
+      message: "no leader now",
+      leader: null,
+    });
+    const first = await serve(lost);
+    const accept = backend.answer;
+    backend.answer = (request) =>
+      backend.requests.length < 3
+        ? { kind: "refused", code: "no_leader", message: "not yet", leader: null }
+        : accept(request);
+    const ended = await run(["resume", "shop", "-a", `127.0.0.1:${first.port}`, "-a", address]);
+    assert.equal(ended.exit, 0, ended.stderr);
+    assert.match(ended.stderr, /unknown_outcome; asking again/);
+    const asked = [...lost.requests, ...backend.requests];
+    assert.ok(lost.requests.length >= 3 && backend.requests.length === 3, `asked ${asked.length} times`);
+    const names = new Set(asked.map((request) => JSON.stringify("session" in request && request.session)));
+    assert.equal(names.size, 1, [...names].join());
+    await run(["resume", "shop", "-a", address]);
+    assert.notDeepEqual(
+      backend.requests.at(-1),
+      backend.requests.at(-2),
+      "the next command has a name of its own",
+    );
+  });
+
+  it("exits 4 at its end when one try may have been decided, and 3 when none was", async () => {
+    const told: RefusalCode[] = ["unknown_outcome"];
+    backend.answer = () => ({
+      kind: "refused",
+      code: told.shift() ?? "no_leader",
+      message: "m",
+      leader: null,
+    });
+    const args = ["resume", "shop", "-a", address, "--patience", "700ms"];
+    const unknown = await run(args);
+    assert.equal(unknown.exit, 4, unknown.stderr);
+    assert.match(unknown.stderr, /\[unknown_outcome\]\n$/);
+    assert.ok(backend.requests.length > 1);
+    const nothing = await run(args);
+    assert.equal(nothing.exit, 3, nothing.stderr);
+  });
+
+  it("ends at once with a refusal that asking again cannot change, also after an unknown outcome", async () => {
+    const told: RefusalCode[] = ["unknown_outcome"];
+    backend.answer = () => ({
+      kind: "refused",
+      code: told.shift() ?? "plan_running",
+      message: "m",
+      leader: null,
+    });
+    const ended = await run(["resume", "shop", "-a", address, "--patience", "20m"]);
+    assert.equal(ended.exit, 1, ended.stderr);
+    assert.equal(backend.requests.length, 2);
+  });
+
+  it("refuses a patience that outlasts what the cluster remembers", async () => {
+    assert.equal((await run(["resume", "shop", "-a", address, "--patience", "31m"])).exit, 2);
   });
 });
 
@@ -430,5 +503,153 @@ describe("switchover --wait", () => {
     const ended = await run([...ARGS, "-a", address, "--wait-timeout", "700ms"]);
     assert.equal(ended.exit, 4, ended.stderr);
     assert.match(ended.stderr, /still_running/);
+  });
+});
+
+describe("members", () => {
+  /** The report with the newest member changed. */
+  const withLast = (
+    change: Partial<MembersReport["members"][number]["member"]>,
+    progress: Partial<typeof PROGRESS> | null,
+  ): MembersReport => ({
+    ...MEMBERS_REPORT,
+    appliedIndex: logIndex(4713),
+    members: MEMBERS_REPORT.members.map((one, at) =>
+      at === 3
+        ? {
+            member: { ...one.member, ...change },
+            progress: progress === null ? null : { ...PROGRESS, ...progress },
+          }
+        : one,
+    ),
+  });
+
+  /** The backend answers the looks one after the other, the last one for ever. */
+  function show(...reports: readonly MembersReport[]): void {
+    const { answer } = backend;
+    let at = 0;
+    backend.answer = (request) => {
+      if (request.kind !== "members") return answer(request);
+      const report = reports[Math.min(at++, reports.length - 1)];
+      return report === undefined ? null : { kind: "members", report };
+    };
+  }
+
+  it("shows the list with and without its name, also as JSON", async () => {
+    const [plain, listed, json] = await Promise.all([
+      run(["members", "-a", address]),
+      run(["members", "list", "-a", address]),
+      run(["members", "--json", "-a", address]),
+    ]);
+    assert.equal(plain.exit, 0, plain.stderr);
+    assert.equal(plain.stdout, listed.stdout);
+    assert.match(plain.stdout, /w3 +4 +learner for node 3 .*snapshot 25 % of 52\.0 MB/);
+    assert.deepEqual(lines(json.stdout), [JSON.parse(JSON.stringify(MEMBERS_REPORT))]);
+  });
+
+  it("asks the leader too when a follower answers, and takes the follower's word when the leader is out of reach", async () => {
+    const follower = new SampleBackend();
+    const other = `127.0.0.1:${(await serve(follower)).port}`;
+    const at = (admin: string): MembersReport => ({
+      ...MEMBERS_REPORT,
+      witness: STATUS.witness,
+      members: MEMBERS_REPORT.members.map(({ member }) => ({
+        member: member.node === 2 ? { ...member, admin } : member,
+        progress: null,
+      })),
+    });
+    follower.answer = () => ({ kind: "members", report: at(address) });
+    assert.match((await run(["members", "-a", other])).stdout, /answered by w2 .*\n[\s\S]*snapshot 25 %/);
+    const nobody = `127.0.0.1:${await freePort()}`;
+    follower.answer = () => ({ kind: "members", report: at(nobody) });
+    assert.match(
+      (await run(["members", "-a", other])).stdout,
+      /answered by w1 [\s\S]*only the leader knows: ask w2/,
+    );
+  });
+
+  it("sends every field of each change", async () => {
+    const by = ["--by", "anna", "-a", address];
+    const place = ["--peers", "10.2.0.5:7400,10.8.0.5:7400", "--site", "paris", "--dns", "10.2.0.5:53"];
+    for (const args of [
+      ["add", "w4", ...place],
+      ["add", "w5", "--peers", "[2001:DB8::5]:7400", "--admin", "ADMIN.example:7500"],
+      ["promote", "w4"],
+      ["remove", "w4", "--force"],
+      ["replace", "w3"],
+      ["replace", "w3", "--successor", "w6", ...place, "--admin", "10.2.0.5:7401", "--force"],
+    ]) {
+      const { exit, stderr } = await run(["members", ...args, ...by]);
+      assert.equal(exit, 0, stderr);
+    }
+    const added = {
+      kind: "member_add",
+      witness: "w4",
+      site: "paris",
+      peers: ["10.2.0.5:7400", "10.8.0.5:7400"],
+      admin: "10.2.0.5:7401",
+      dns: "10.2.0.5:53",
+      by: "anna",
+    };
+    const replaced = { kind: "member_replace", witness: "w3", by: "anna" };
+    assert.deepEqual(backend.requests, [
+      added,
+      {
+        ...added,
+        witness: "w5",
+        site: null,
+        peers: ["[2001:db8::5]:7400"],
+        admin: "admin.example:7500",
+        dns: null,
+      },
+      { kind: "member_promote", witness: "w4", by: "anna" },
+      { kind: "member_remove", witness: "w4", force: true, by: "anna" },
+      { ...replaced, successor: null, site: null, peers: [], admin: null, dns: null, force: false },
+      { ...replaced, ...added, kind: "member_replace", witness: "w3", successor: "w6", force: true },
+    ]);
+  });
+
+  it("tells after a change what comes next", async () => {
+    const replaced = await run(["members", "replace", "w3", "-a", address]);
+    assert.match(replaced.stderr, /pointsman run --config FILE --witness w3 --data EMPTY_DIRECTORY/);
+    const added = await run(["members", "add", "w4", "--peers", "10.2.0.5:7400", "-a", address]);
+    assert.match(added.stderr, /pointsman members promote w4/);
+  });
+
+  it("with --wait follows the new member to its vote, and says what to write into the document", async () => {
+    show(
+      { ...MEMBERS_REPORT, appliedIndex: logIndex(1), members: [] },
+      withLast({}, null),
+      withLast({}, { state: "StateSnapshot", snapshot: { sentBytes: 1, totalBytes: 2 } }),
+      withLast({ disk: "disk-4" }, {}),
+      { ...withLast({ role: "voter", replaces: null, disk: "disk-4" }, {}), changeRunning: true },
+      withLast({ role: "voter", replaces: null, disk: "disk-4" }, {}),
+    );
+    const { exit, stdout, stderr } = await run(["members", "replace", "w3", "--wait", "-a", address]);
+    assert.equal(exit, 0, stderr);
+    assert.match(
+      stdout,
+      /not heard of; on its machine: pointsman run[\s\S]*snapshot 50 %[\s\S]*about to vote[\s\S]*being finished[\s\S]*w3 \(node 4\) votes\n$/,
+    );
+    assert.match(stderr, /put w3 at 10\.1\.0\.4:7400, 10\.9\.0\.4:7400 into the document/);
+  });
+
+  it("with --wait ends with 5 when the change was called off, and with 4 when the time is over", async () => {
+    show(withLast({}, {}), { ...withLast({}, {}), members: MEMBERS_REPORT.members.slice(0, 2) });
+    const off = await run(["members", "replace", "w3", "--wait", "--json", "-a", address]);
+    assert.equal(off.exit, 5, off.stderr);
+    assert.match(off.stdout, /"code":"called_off"/);
+    show(withLast({ node: nodeId(4) }, { active: false }));
+    const late = await run(["members", "replace", "w3", "--wait", "--wait-timeout", "700ms", "-a", address]);
+    assert.equal(late.exit, 4, late.stderr);
+    assert.match(late.stderr, /still_running/);
+  });
+
+  it("an add with --wait ends when the learner has the log and its disk is known", async () => {
+    show(withLast({ replaces: null }, {}), withLast({ replaces: null, disk: "disk-4" }, {}));
+    const args = ["members", "add", "w3", "--peers", "10.1.0.4:7400", "--wait", "--json", "-a", address];
+    const { exit, stdout } = await run(args);
+    assert.equal(exit, 0);
+    assert.match(stdout, /"role":"learner","message":"w3 \(node 4\) has caught up/);
   });
 });

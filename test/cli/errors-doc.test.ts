@@ -13,7 +13,7 @@ import { ADVICE_CODES } from "../../src/drivers/config/advise.js";
 import { ADMIN_CLIENT_CODES } from "../../src/drivers/server/admin-client.js";
 import { ADMIN_SERVER_CODES } from "../../src/drivers/server/admin-error.js";
 import { GRPC_STATUS } from "../../src/drivers/server/grpc-status.js";
-import { REFUSAL_REASONS } from "../../src/drivers/transport/errors.js";
+import { REFUSAL_REASONS, SNAPSHOT_FAILURES } from "../../src/drivers/transport/errors.js";
 
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 const PAGE = readFileSync(`${ROOT}/docs/errors.md`, "utf8");
@@ -53,6 +53,7 @@ it("lists every code of the closed lists with its meaning", () => {
     ...Object.entries(ADVICE_CODES),
     ...Object.entries(POLICY_CODES),
     ...Object.entries(REFUSAL_REASONS),
+    ...Object.entries(SNAPSHOT_FAILURES),
     ...Object.entries(ADMIN_SERVER_CODES),
     ...Object.entries(ADMIN_CLIENT_CODES),
   ]) {

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import pc from "picocolors";
 import { renderExplanation } from "../../src/cli/render-explain.js";
+import { memberWarnings, renderMembers } from "../../src/cli/render-members.js";
 import { renderRecords, renderWatchMessage } from "../../src/cli/render-record.js";
 import { renderStatus } from "../../src/cli/render-status.js";
 import { clusterWarnings, groupWarnings } from "../../src/cli/render-warnings.js";
@@ -16,6 +17,7 @@ import {
   EXPLANATION,
   GROUP,
   LYON,
+  MEMBERS_REPORT,
   NOW_MS,
   PARIS,
   PLAN,
@@ -369,5 +371,41 @@ describe("words", () => {
   it("shows times as ages of the report, not of the reader's clock", () => {
     const later = { ...STATUS, clusterTimeMs: NOW_MS + 3_600_000 };
     assert.ok(renderStatus(later, PLAIN).includes("DOWN for 1 h 00 m"));
+  });
+});
+
+describe("members", () => {
+  it("shows who takes part, how far each one is, and what to do about it", () => {
+    assert.equal(
+      renderMembers(MEMBERS_REPORT, PLAIN),
+      `leader w2   3 voters, 1 learner   answered by w2   log 4712
+! w3 (node 3) is refused (other_disk): another disk speaks under its name
+! w3 (node 4) shall take the place of node 3 for 1 m 00 s: by itself, when it has caught up; to call it off: pointsman members remove w3
+
+witness  node  role                site  disk       log                       peers
+w1       1     voter               lyon  bound      12 entries to go          10.1.0.1:7400, 10.9.0.1:7400
+w2       2     voter               lyon  bound      leads                     10.1.0.2:7400, 10.9.0.2:7400
+w3       3     voter               lyon  bound      REFUSED: other_disk       10.1.0.3:7400, 10.9.0.3:7400
+w3       4     learner for node 3  -     not bound  snapshot 25 % of 52.0 MB  10.1.0.4:7400, 10.9.0.4:7400`,
+    );
+  });
+
+  it("shows a learner by itself in the status, with the command that lets it vote", () => {
+    const [last] = MEMBERS_REPORT.members.slice(-1);
+    assert.ok(last !== undefined);
+    const learner = { ...last, member: { ...last.member, replaces: null } };
+    const warnings = clusterWarnings({ ...STATUS, members: [...STATUS.members, learner] });
+    assert.ok(
+      warnings.some((line) => /w3 \(node 4\) is a learner for .*: pointsman members promote w3/.test(line)),
+    );
+    assert.deepEqual(memberWarnings(STATUS.members, NOW_MS), []);
+    const refused = MEMBERS_REPORT.members.slice(2, 3);
+    assert.match(memberWarnings(refused, NOW_MS).join(), /if its disk is lost: pointsman members replace w3/);
+  });
+
+  it("says so when nobody leads, and when no document is replicated", () => {
+    const lost = { ...MEMBERS_REPORT, witness: W1, leader: null, leaderNode: null };
+    assert.match(renderMembers(lost, PLAIN), /^NO LEADER .*answered by w1[\s\S]*only the leader knows\n/);
+    assert.match(renderMembers({ ...lost, members: [] }, PLAIN), /no configuration is replicated yet/);
   });
 });

@@ -305,7 +305,7 @@ async function flood(peer: string): Promise<void> {
   const stream = client.makeBidiStreamRequest<Buffer, Buffer>(STREAM_PATH, same, same);
   const failed = new Promise<ServiceError>((resolve) => stream.on("error", resolve));
   stream.on("data", () => undefined);
-  const hello = { protocol: 1, cluster: "e2e", from: "w-x", to: "w-y", life: 5 };
+  const hello = { protocol: 2, cluster: "e2e", from: "w-x", to: "w-y", life: 5, disk: "none" };
   stream.write(encodeFrame({ seq: 0, sentMs: 1, body: { kind: "hello", hello } }));
   stream.write(Buffer.alloc(100 * 2 ** 20, 1));
   const error = await failed;

@@ -16,7 +16,7 @@ export type Term = Brand<number, "Term">;
 export type LogIndex = Brand<number, "LogIndex">;
 /** Count of grants of a group's ticket; grows by one a grant; the fencing token. 0 is "never granted". */
 export type Epoch = Brand<number, "Epoch">;
-/** Raft's name of a witness: its 1-based position in the configuration. 0 is "none". */
+/** Raft's name of a member, one witness on one disk; given once and never again. 0 is "none". */
 export type NodeId = Brand<number, "NodeId">;
 /** The operator's name of a witness. */
 export type WitnessId = Brand<string, "WitnessId">;

@@ -4,25 +4,82 @@
  * Reads are answered by any witness from its applied state, with its age; writes go to the leader. `drivers/server`
  * turns this into gRPC, `cli` into words. Refusals carry one of the closed codes of code.ts.
  */
-import type { Epoch, LogIndex, SiteId, Term, WitnessId } from "../base/ids.js";
+import type { LogIndex, NodeId, SiteId, Term, WitnessId } from "../base/ids.js";
 import type { RefusalCode } from "./code.js";
+import type { Member } from "./members.js";
 import type { SiteVerdict } from "./observation.js";
-import type { AuditRecord, GroupState, WitnessRecord } from "./state.js";
+import type { AuditRecord, GroupState, SessionKey, WitnessRecord, WriteOutcome } from "./state.js";
+
+/**
+ * What a write may carry so that it is applied once however often it is asked: the client's own name for it.
+ * Without one, a write whose answer is lost has to be looked up before it is asked again. A `transfer` needs none:
+ * asked twice it does the same.
+ */
+interface Named {
+  readonly session?: SessionKey;
+}
 
 export type AdminRequest =
   /** `linearizable`: confirm with a quorum first (ReadIndex), else the witness's own applied state. */
   | { readonly kind: "status"; readonly linearizable: boolean }
   | { readonly kind: "explain"; readonly group: string }
-  | {
+  | ({
       readonly kind: "switchover";
       readonly group: string;
       readonly to: SiteId;
       readonly by: string;
       readonly reason: string;
-    }
-  | { readonly kind: "hold"; readonly group: string; readonly by: string; readonly reason: string }
-  | { readonly kind: "resume"; readonly group: string; readonly by: string }
-  | { readonly kind: "transfer"; readonly to: WitnessId };
+    } & Named)
+  | ({
+      readonly kind: "hold";
+      readonly group: string;
+      readonly by: string;
+      readonly reason: string;
+    } & Named)
+  | ({ readonly kind: "resume"; readonly group: string; readonly by: string } & Named)
+  | ({ readonly kind: "transfer"; readonly to: WitnessId } & Named)
+  | { readonly kind: "members" }
+  | MemberWrite;
+
+/** Requests that change who takes part in the log. */
+export type MemberWrite = Named &
+  /** A new witness joins as a learner. */
+  (
+    | {
+        readonly kind: "member_add";
+        readonly witness: WitnessId;
+        readonly site: SiteId | null;
+        readonly peers: readonly string[];
+        readonly admin: string;
+        readonly dns: string | null;
+        readonly by: string;
+      }
+    | { readonly kind: "member_promote"; readonly witness: WitnessId; readonly by: string }
+    | {
+        readonly kind: "member_remove";
+        readonly witness: WitnessId;
+        /** Although too few living voters are left. */
+        readonly force: boolean;
+        readonly by: string;
+      }
+    /**
+     * A new member, a learner at first, takes the place of the voter `witness` as soon as it has caught up. What is
+     * null or empty stays as the voter has it.
+     */
+    | {
+        readonly kind: "member_replace";
+        readonly witness: WitnessId;
+        /** Another name for the new one: then both can be alive until the swap. */
+        readonly successor: WitnessId | null;
+        readonly site: SiteId | null;
+        readonly peers: readonly string[];
+        readonly admin: string | null;
+        readonly dns: string | null;
+        /** Although the old one seems alive, or too few living voters are left meanwhile. */
+        readonly force: boolean;
+        readonly by: string;
+      }
+  );
 
 /**
  * Replicates `data` as a command without effect, on the leader only: to measure the log, and to see that it
@@ -34,23 +91,38 @@ export interface ExerciseRequest {
 }
 
 /** Requests that change the replicated state or the leadership. */
-export type WriteRequest = Exclude<AdminRequest, { kind: "status" } | { kind: "explain" }>;
+export type WriteRequest = Exclude<
+  AdminRequest,
+  { kind: "status" } | { kind: "explain" } | { kind: "members" }
+>;
 
 /** Whether the request may have been decided when its answer is lost. */
 export function isWrite(request: AdminRequest | ExerciseRequest): request is WriteRequest | ExerciseRequest {
-  return request.kind !== "status" && request.kind !== "explain";
+  return request.kind !== "status" && request.kind !== "explain" && request.kind !== "members";
+}
+
+/** Whether the write changes who takes part in the log. */
+export function isMemberWrite(write: WriteRequest): write is MemberWrite {
+  switch (write.kind) {
+    case "member_add":
+    case "member_promote":
+    case "member_remove":
+    case "member_replace":
+      return true;
+    case "switchover":
+    case "hold":
+    case "resume":
+    case "transfer":
+      return false;
+  }
 }
 
 export type AdminResponse =
   | { readonly kind: "status"; readonly status: StatusReport }
   | { readonly kind: "explain"; readonly explanation: Explanation }
+  | { readonly kind: "members"; readonly report: MembersReport }
   /** The write is decided: committed at `index`. */
-  | {
-      readonly kind: "accepted";
-      readonly index: LogIndex;
-      readonly epoch: Epoch | null;
-      readonly message: string;
-    }
+  | Extract<WriteOutcome, { kind: "accepted" }>
   | Refusal;
 
 export interface Refusal {
@@ -87,7 +159,46 @@ export interface StatusReport {
   /** The document of this witness differs from the replicated one. */
   readonly configDiffers: boolean;
   readonly witnesses: readonly WitnessRecord[];
+  /** Who takes part in the log, learners too. */
+  readonly members: readonly MemberReport[];
   readonly groups: readonly GroupReport[];
+}
+
+/** Who takes part in the log, as the answering witness has it applied; the leader adds how far each one is. */
+export interface MembersReport {
+  /** The witness that answers. */
+  readonly witness: WitnessId;
+  readonly leader: WitnessId | null;
+  /** The leader's node id among the members; null: no leader is known. */
+  readonly leaderNode: NodeId | null;
+  readonly appliedIndex: LogIndex;
+  /** Last index of the answering witness's log: what the others catch up with, when it leads. */
+  readonly lastIndex: LogIndex;
+  /** "Now" for all ages in this report. */
+  readonly clusterTimeMs: number;
+  /** Leader only: a change of Raft's configuration is not finished; the next one has to wait. */
+  readonly changeRunning: boolean;
+  readonly members: readonly MemberReport[];
+}
+
+export interface MemberReport {
+  readonly member: Member;
+  /** Null from a follower, and for what the leader knows nothing of. */
+  readonly progress: MemberProgress | null;
+}
+
+/** What a leader knows of a member's log. */
+export interface MemberProgress {
+  /** Highest index known to be on its disk. */
+  readonly match: LogIndex;
+  /** Heard of within an election timeout; true for the leader itself. */
+  readonly active: boolean;
+  /** How it is fed: StateProbe, StateReplicate, StateSnapshot. */
+  readonly state: string;
+  /** Not null while a snapshot is on its way to it. */
+  readonly snapshot: { readonly sentBytes: number; readonly totalBytes: number } | null;
+  /** Why the leader does not listen to what speaks under its name, such as `other_disk`; null: it does. */
+  readonly refused: string | null;
 }
 
 export interface GroupReport {

@@ -1,16 +1,19 @@
 /**
  * `configure`: a newer document replaces the replicated one, and the state takes its form.
  *
- * What a document may not do while it would strand something: change who votes (a membership change, which Raft has to
- * carry), take away a group or a site that a running plan or an owed rollback needs, or the site that holds a ticket or
- * that the names point at. Each refusal names the remedy. A group that goes away takes its epoch with it; if it comes
- * back, the targets that compare epochs refuse the low ones loudly, which is safe.
+ * What a document may not do while it would strand something: change who votes (a membership change, which Raft
+ * has to carry: apply-members.ts), take away a group or a site that a running plan or an owed rollback needs, or
+ * the site that holds a ticket or that the names point at. Each refusal names the remedy. A group that goes away
+ * takes its epoch with it; if it comes back, the targets that compare epochs refuse the low ones loudly, which is
+ * safe.
  */
 import { type Epoch, epoch, type SiteId } from "../base/ids.js";
+import { documentMembersRefusal, membersAfterDocument } from "./apply-members.js";
 import { type Change, refused, type Stamp } from "./change.js";
 import type { Command } from "./command.js";
 import { allTargets, type ClusterConfig, findGroup, type GroupConfig } from "./config.js";
 import { own, rollbackOwed, runningPlan } from "./group.js";
+import { firstMembers } from "./members.js";
 import type { GroupState, RecordedObservation, State, WitnessRecord } from "./state.js";
 
 /** Why `config` may not replace the replicated document now, or null when it may. */
@@ -26,10 +29,8 @@ export function configureRefusal(state: State, config: ClusterConfig): string | 
   if (config.cluster !== present.cluster)
     return `the document is of cluster ${config.cluster}, not ${present.cluster}`;
   if (config.version <= present.version) return `version ${config.version} is not above ${present.version}`;
-  const members = (document: ClusterConfig): string => document.witnesses.map(({ id }) => id).join(", ");
-  if (members(config) !== members(present)) {
-    return `the document changes the witnesses from ${members(present)} to ${members(config)}: keep the list as it is`;
-  }
+  const strange = documentMembersRefusal(state, config);
+  if (strange !== null) return strange;
   for (const group of Object.values(state.groups)) {
     const reason = groupRefusal(group, findGroup(config, group.id));
     if (reason !== null) return reason;
@@ -61,13 +62,17 @@ export function configure(
     groups[group.id] =
       old === undefined ? newGroup(group) : { ...old, failedSites: sitesIn(group, old.failedSites) };
   }
+  const membership =
+    state.config === null
+      ? firstMembers(config.witnesses, stamp.nowMs)
+      : { members: membersAfterDocument(state, config) };
   const message =
     state.config === null
       ? `configuration: first document, version ${config.version}, by ${stamp.leader}`
       : `configuration: version ${config.version} replaces ${state.config.version}, by ${stamp.leader}`;
   return {
     kind: "changed",
-    state: { ...state, config, configHash: command.hash, witnesses, groups },
+    state: { ...state, config, configHash: command.hash, ...membership, witnesses, groups },
     told: [
       {
         kind: "config",

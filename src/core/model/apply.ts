@@ -7,17 +7,19 @@
  * but its arguments, and so gives every witness the same state to the byte.
  *
  * Invariants: cluster time, indices and epochs only grow; at most one plan of a group runs; at most one site holds a
- * group's ticket, under the epoch of the plan that granted it.
+ * group's ticket, under the epoch of the plan that granted it; a write that its client named is applied at most once.
  */
 import type { LogIndex, Term } from "../base/ids.js";
 import { configure } from "./apply-config.js";
 import { hold, note, resume } from "./apply-group.js";
+import { memberAdd, memberBind, memberPromote, memberRemove } from "./apply-members.js";
 import { begin, close, decide, finish, grant } from "./apply-plan.js";
 import { observe, stale } from "./apply-view.js";
 import { type Change, refused, type Stamp } from "./change.js";
 import type { Command, Envelope } from "./command.js";
 import { envelopeFlaw } from "./command-shape.js";
-import { type AuditRecord, HISTORY_MAX, type State } from "./state.js";
+import { freshSessions, outcomeOf, recall, refusedOutcome, remember } from "./sessions.js";
+import { type AuditRecord, HISTORY_MAX, type State, type WriteOutcome } from "./state.js";
 
 /** What applying one entry did. */
 export interface Applied {
@@ -28,6 +30,8 @@ export interface Applied {
   readonly accepted: boolean;
   /** Why it was refused; empty when accepted. */
   readonly reason: string;
+  /** What whoever asked for it is told; of a repeated write, what was told the first time. */
+  readonly outcome: WriteOutcome;
 }
 
 /** Applies a command at its place in the log. Total on arbitrary envelopes, never throws. */
@@ -38,13 +42,37 @@ export function apply(
 ): Applied {
   const base = applyEmpty(state, at);
   const flaw = envelopeFlaw(envelope);
-  if (flaw !== null) return { state: base, records: [], accepted: false, reason: `malformed: ${flaw}` };
+  if (flaw !== null) {
+    const reason = `malformed: ${flaw}`;
+    return { state: base, records: [], accepted: false, reason, outcome: refusedOutcome("invalid", reason) };
+  }
   const nowMs = Math.max(base.clusterTimeMs, envelope.atMs);
-  const stamp: Stamp = { index: at.index, nowMs, wallMs: envelope.wallMs, leader: envelope.leader };
   const stamped: State = { ...base, clusterTimeMs: nowMs };
-  const change = changeOf(stamped, stamp, envelope.command);
+  const { session } = envelope;
+  if (session === undefined) return decided(stamped, at, envelope);
+  const sessions = freshSessions(stamped.sessions, nowMs);
+  const known = recall(sessions, session);
+  if (known !== null) {
+    const reason = `write ${session.sequence} of session ${session.id} is settled or forgotten`;
+    return { state: stamped, records: [], accepted: false, reason, outcome: known };
+  }
+  const applied = decided(stamped, at, envelope);
+  const remembered = remember(sessions, session, applied.outcome, nowMs);
+  return { ...applied, state: { ...applied.state, sessions: remembered } };
+}
+
+/** A command that is neither malformed nor a repetition, on the state that has its stamp already. */
+function decided(
+  state: State,
+  at: { readonly index: LogIndex; readonly term: Term },
+  envelope: Envelope,
+): Applied {
+  const { command, leader, wallMs } = envelope;
+  const nowMs = state.clusterTimeMs;
+  const change = changeOf(state, { index: at.index, nowMs, wallMs, leader }, command);
   if (change.kind === "refused") {
-    return { state: stamped, records: [], accepted: false, reason: change.reason };
+    const outcome = outcomeOf(at.index, command, [], change.reason);
+    return { state, records: [], accepted: false, reason: change.reason, outcome };
   }
   const records = change.told.map(
     (told, seq): AuditRecord => ({
@@ -52,14 +80,15 @@ export function apply(
       seq,
       term: at.term,
       atMs: nowMs,
-      wallMs: envelope.wallMs,
-      leader: envelope.leader,
+      wallMs,
+      leader,
       ...told,
     }),
   );
   const history =
     records.length === 0 ? change.state.history : [...change.state.history, ...records].slice(-HISTORY_MAX);
-  return { state: { ...change.state, history }, records, accepted: true, reason: "" };
+  const outcome = outcomeOf(at.index, command, records, null);
+  return { state: { ...change.state, history }, records, accepted: true, reason: "", outcome };
 }
 
 /** Applies Raft's own empty entry, with which each leader begins: only the position moves. */
@@ -93,6 +122,16 @@ function changeOf(state: State, stamp: Stamp, command: Command): Change {
       return note(state, command);
     case "noop":
       return { kind: "changed", state, told: [] };
+    case "member_add":
+      return memberAdd(state, stamp, command);
+    case "member_promote":
+      return memberPromote(state, stamp, command);
+    case "member_remove":
+      return memberRemove(state, stamp, command);
+    case "member_bind":
+      return memberBind(state, command);
+    case "refuse":
+      return refused(command.message);
     default:
       return refused(`unknown command ${String((command as { kind?: unknown }).kind)}`);
   }

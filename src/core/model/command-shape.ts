@@ -5,6 +5,7 @@
  * document is wise is `config check`'s. A document is checked whole, because every room reads the replicated
  * one without asking.
  */
+import { REFUSAL_CODE_LIST } from "./code.js";
 import type { Command, Envelope } from "./command.js";
 import type {
   AnnounceConfig,
@@ -36,6 +37,7 @@ import {
   list,
   name,
   oneOf,
+  optional,
   orNull,
   pair,
   scalar,
@@ -43,7 +45,7 @@ import {
   text,
   union,
 } from "./shape.js";
-import type { StepKey, StepOutcome } from "./state.js";
+import type { SessionKey, StepKey, StepOutcome } from "./state.js";
 
 const hook = shape<ExecHook>({ command: list(text), timeoutMs: amount });
 
@@ -132,18 +134,18 @@ const dns = shape<EmbeddedDnsConfig>({
   ),
 });
 
+const witness = shape<WitnessConfig>({
+  id: name,
+  site: orNull(name),
+  peers: list(text),
+  admin: text,
+  dns: orNull(text),
+});
+
 const config = shape<ClusterConfig>({
   cluster: text,
   version: count,
-  witnesses: list(
-    shape<WitnessConfig>({
-      id: name,
-      site: orNull(name),
-      peers: list(text),
-      admin: text,
-      dns: orNull(text),
-    }),
-  ),
+  witnesses: list(witness),
   sites: list(shape<SiteConfig>({ id: name })),
   groups: list(group),
   timings: shape<Timings>({
@@ -213,12 +215,28 @@ const command = union<Command>({
   resume: { group: text, by: text },
   note: { group: text, code: orNull(text), message: text, evidence: list(text) },
   noop: { data: text },
+  member_add: { witness, replaces: orNull(count), node: count, by: text },
+  member_promote: { node: count, by: text },
+  member_remove: { node: count, by: text },
+  member_bind: { node: count, disk: text },
+  refuse: { code: oneOf(...REFUSAL_CODE_LIST), message: text },
 });
+
+const ordinal: Check = (value, path) =>
+  value === 0 ? `${path} is 0, and the first one is 1` : count(value, path);
+const session = shape<SessionKey>({ id: name, sequence: ordinal });
 
 const wallMs: Check = (value, path) =>
   typeof value === "number" && Number.isFinite(value) ? null : `${path} is not a time`;
 
-const envelope = shape<Envelope>({ atMs: count, wallMs, leader: text, request: orNull(text), command });
+const envelope = shape<Envelope>({
+  atMs: count,
+  wallMs,
+  leader: text,
+  request: orNull(text),
+  session: optional(session),
+  command,
+});
 
 /** Null when the envelope and its command are well formed, else one line that names the first wrong field. */
 export function envelopeFlaw(value: unknown): string | null {

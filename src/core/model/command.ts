@@ -8,11 +8,14 @@
  */
 import { type Epoch, isCount, type SiteId, type WitnessId } from "../base/ids.js";
 import { decodeUtf8, encodeUtf8 } from "../base/utf8.js";
+import type { RefusalCode } from "./code.js";
 import type { ClusterConfig } from "./config.js";
+import type { MemberCommand } from "./members.js";
 import type { Observation } from "./observation.js";
-import type { PlanKind, StepKey, StepName, StepOutcome } from "./state.js";
+import type { PlanKind, SessionKey, StepKey, StepName, StepOutcome } from "./state.js";
 
 export type Command =
+  | MemberCommand
   /** The leader's document replaces an older version. */
   | { readonly kind: "configure"; readonly config: ClusterConfig; readonly hash: string }
   /** What changed in one witness's view. */
@@ -66,7 +69,14 @@ export type Command =
       readonly evidence: readonly string[];
     }
   /** Replicated like any other and without effect: exercises the log (model/admin.ts, `ExerciseRequest`). */
-  | { readonly kind: "noop"; readonly data: string };
+  | { readonly kind: "noop"; readonly data: string }
+  /** The leader refused a write that has a name: changes nothing, and settles what that name is answered. */
+  | { readonly kind: "refuse"; readonly code: RefusalCode; readonly message: string };
+
+/** Whether the command is one of those that change who takes part in the log. */
+export function isMemberCommand(command: Command): command is MemberCommand {
+  return command.kind.startsWith("member_");
+}
 
 /** What stands in a log entry: the command, the leader's stamp, and who waits for it. */
 export interface Envelope {
@@ -77,6 +87,8 @@ export interface Envelope {
   readonly leader: WitnessId;
   /** Id of the request that this answers, or null. */
   readonly request: string | null;
+  /** The client's own name for this write; absent when it gave none (sessions.ts). */
+  readonly session?: SessionKey;
   readonly command: Command;
 }
 

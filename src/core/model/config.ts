@@ -8,6 +8,9 @@
  */
 import type { SiteId, WitnessId } from "../base/ids.js";
 
+/** Most voting witnesses: above this, Raft's majority costs more than another witness gains. */
+export const WITNESSES_MAX = 15;
+
 /** The whole document. The same text lies at every witness; only the identity flag of the process differs. */
 export interface ClusterConfig {
   /** Name of the cluster; messages and data directories of another one are refused. */
@@ -17,7 +20,7 @@ export interface ClusterConfig {
    * replicated one.
    */
   readonly version: number;
-  /** Voting witnesses; Raft's node id is the 1-based position in this list. */
+  /** Voting witnesses. Raft's node ids follow this order in the first document only; members.ts has them. */
   readonly witnesses: readonly WitnessConfig[];
   readonly sites: readonly SiteConfig[];
   readonly groups: readonly GroupConfig[];

@@ -47,6 +47,11 @@ export function orNull(check: Check): Check {
   return (value, path) => (value === null ? null : check(value, path));
 }
 
+/** The field may be absent. */
+export function optional(check: Check): Check {
+  return (value, path) => (value === undefined ? null : check(value, path));
+}
+
 export function list(of: Check): Check {
   return (value, path) => {
     if (!Array.isArray(value)) return `${path} is not a list`;

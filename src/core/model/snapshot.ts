@@ -34,21 +34,38 @@ export function* encodeState(state: State): Generator<Uint8Array, void, void> {
 
 /** The state of `parts`; `{error}` for bytes that no release of ours wrote. */
 export function decodeState(parts: Iterable<Uint8Array>): State | { readonly error: string } {
-  let head: State | null = null;
-  const history: AuditRecord[] = [];
-  let position = 0;
+  const decoder = new StateDecoder();
   for (const bytes of parts) {
-    position++;
+    const error = decoder.push(bytes);
+    if (error !== null) return { error };
+  }
+  return decoder.finish();
+}
+
+/** Decodes parts as they come, so that the work is spread like the encoding. */
+export class StateDecoder {
+  private head: State | null = null;
+  private readonly history: AuditRecord[] = [];
+  private position = 0;
+
+  /** Takes the next part; null, or what is wrong with it. */
+  push(bytes: Uint8Array): string | null {
+    this.position++;
     const value = unpart(bytes);
     if (typeof value === "object" && value !== null && "error" in value)
-      return { error: `part ${position} of the state: ${String(value.error)}` };
-    if (head === null) {
-      if (!isHead(value)) return { error: "part 1 of the state lacks the place in the log" };
-      head = value;
-    } else if (Array.isArray(value)) history.push(...(value as AuditRecord[]));
-    else return { error: `part ${position} of the state is not a run of audit records` };
+      return `part ${this.position} of the state: ${String(value.error)}`;
+    if (this.head === null) {
+      if (!isHead(value)) return "part 1 of the state lacks the place in the log";
+      this.head = value;
+    } else if (Array.isArray(value)) for (const record of value as AuditRecord[]) this.history.push(record);
+    else return `part ${this.position} of the state is not a run of audit records`;
+    return null;
   }
-  return head === null ? { error: "the state has no parts" } : { ...head, history };
+
+  /** The state of all parts, after the last one. */
+  finish(): State | { readonly error: string } {
+    return this.head === null ? { error: "the state has no parts" } : { ...this.head, history: this.history };
+  }
 }
 
 function part(text: string): Uint8Array {
@@ -81,6 +98,7 @@ function isHead(value: unknown): value is State {
     isCount(head.appliedTerm) &&
     isCount(head.clusterTimeMs) &&
     typeof head.groups === "object" &&
-    typeof head.witnesses === "object"
+    typeof head.witnesses === "object" &&
+    Array.isArray(head.sessions)
   );
 }

@@ -5,8 +5,10 @@
  * which only grow. Wall times stand beside them for people and decide nothing. Lists and records are kept in a fixed
  * order so that equal states have equal encodings.
  */
-import type { Epoch, LogIndex, SiteId, Term, WitnessId } from "../base/ids.js";
+import type { Epoch, LogIndex, NodeId, SiteId, Term, WitnessId } from "../base/ids.js";
+import type { RefusalCode } from "./code.js";
 import type { ClusterConfig, TargetKey } from "./config.js";
+import type { Member } from "./members.js";
 import type { Evidence, Opinion } from "./observation.js";
 
 export interface State {
@@ -17,13 +19,20 @@ export interface State {
   readonly clusterTimeMs: number;
   /** The replicated document; null until a leader has committed one. */
   readonly config: ClusterConfig | null;
+  /** Hash of the file that it came from; another text when members changed since, and no file says the same. */
   readonly configHash: string;
+  /** Who takes part in the log, sorted by node id; empty until a document is replicated. */
+  readonly members: readonly Member[];
+  /** The node id that the next member gets. */
+  readonly nextNode: NodeId;
   /** What each witness was last committed to see, by witness, in the order of the document. */
   readonly witnesses: Readonly<Record<string, WitnessRecord>>;
   /** By group id, in the order of the document. */
   readonly groups: Readonly<Record<string, GroupState>>;
   /** The newest audit records, oldest first, at most `HISTORY_MAX`. */
   readonly history: readonly AuditRecord[];
+  /** What clients wrote last, by session (sessions.ts): the one that wrote longest ago first. */
+  readonly sessions: readonly SessionRecord[];
 }
 
 /** How many audit records the state keeps. */
@@ -154,6 +163,7 @@ export type AuditKind =
   | "plan_rolled_back"
   | "hold"
   | "resume"
+  | "member"
   | "note";
 
 /**
@@ -178,6 +188,32 @@ export interface AuditRecord {
   readonly detail: readonly string[];
 }
 
+/** The name of one write of one client, the same each time that it is asked. */
+export interface SessionKey {
+  /** Chosen at random by the client; unique. */
+  readonly id: string;
+  /** Counts the writes of the session, from 1. */
+  readonly sequence: number;
+}
+
+/** What became of a write, as its client is told. */
+export type WriteOutcome =
+  | {
+      readonly kind: "accepted";
+      readonly index: LogIndex;
+      /** Of the plan that was decided, or null. */
+      readonly epoch: Epoch | null;
+      readonly message: string;
+    }
+  | { readonly kind: "refused"; readonly code: RefusalCode; readonly message: string };
+
+/** The last write of one session. */
+export interface SessionRecord extends SessionKey {
+  /** Cluster time of that write. */
+  readonly usedAtMs: number;
+  readonly outcome: WriteOutcome;
+}
+
 /** The state before the first entry. */
 export const EMPTY_STATE: State = {
   appliedIndex: 0 as LogIndex,
@@ -185,7 +221,10 @@ export const EMPTY_STATE: State = {
   clusterTimeMs: 0,
   config: null,
   configHash: "",
+  members: [],
+  nextNode: 1 as NodeId,
   witnesses: {},
   groups: {},
   history: [],
+  sessions: [],
 };

@@ -52,7 +52,12 @@ export type PeerMessage =
       readonly term: Term;
       readonly write: WriteRequest;
     }
-  | { readonly kind: "forwarded"; readonly request: string; readonly response: AdminResponse };
+  | { readonly kind: "forwarded"; readonly request: string; readonly response: AdminResponse }
+  /**
+   * What a witness hears whose Raft messages are not taken. `other_disk`: its witness id is a member's, on another
+   * disk. `no_member`: no member has its id.
+   */
+  | { readonly kind: "refused"; readonly code: "other_disk" | "no_member"; readonly message: string };
 
 export type Input =
   /** First input of a life: what the disk held, and the monotonic clock at that moment. */

@@ -91,6 +91,7 @@ export function statusReport(input: {
     configVersion: state.config?.version ?? null,
     configDiffers: state.config !== null && state.configHash !== own.hash,
     witnesses: Object.values(state.witnesses),
+    members: state.members.map((member) => ({ member, progress: null })),
     groups: groupReports(state, input.nowMs),
   };
 }

@@ -5,12 +5,16 @@
  * passes the answer back. What may have been decided and is not known to be is answered `unknown_outcome`,
  * never as a failure (docs/adr/0005): a leader that loses its leadership answers all that waits so. A
  * passed-on write is sent again until answered, to the same leader of the same term only; that leader knows
- * it by its id and decides it once. Reads are asked again until their index is confirmed.
+ * it by its id and decides it once. A client that asks again after an unknown outcome gives its write a name
+ * (model/sessions.ts): what stands under that name is answered before anything is judged. Reads are asked again until
+ * their index is confirmed.
  */
 import type { LogIndex, Term, WitnessId } from "../base/ids.js";
 import { decodeUtf8, encodeUtf8 } from "../base/utf8.js";
 import type { AdminResponse, Refusal, WriteRequest } from "../model/admin.js";
-import type { RefusalCode } from "../model/code.js";
+import { mayAskAgain, type RefusalCode } from "../model/code.js";
+import type { Command } from "../model/command.js";
+import type { SessionKey, WriteOutcome } from "../model/state.js";
 import type { ReadState } from "../raft/types.js";
 import type { AppliedEntry } from "./replica.js";
 
@@ -53,17 +57,40 @@ const WAITING_MAX = 1024;
  */
 const ANSWERED_MAX = 8 * WAITING_MAX;
 
+/** The client's own name for a write as one text. */
+function nameOf(session: SessionKey | undefined): string | null {
+  return session === undefined ? null : `${session.id} ${session.sequence}`;
+}
+
 /** A refusal. */
 export function refuse(code: RefusalCode, message: string, leader: WitnessId | null = null): Refusal {
   return { kind: "refused", code, message, leader };
+}
+
+/** The answer that tells an outcome. */
+export function responseOf(outcome: WriteOutcome): AdminResponse {
+  return outcome.kind === "accepted" ? outcome : refuse(outcome.code, outcome.message);
+}
+
+/**
+ * What is written into the log for a write that the leader judged: the command; for a refusal of a write that
+ * its client named, the refusal as a command, because an earlier copy of it may still be on its way. A
+ * refusal that comes back is told at once: the write has no name, or is to be asked again.
+ */
+export function entryOf(write: WriteRequest, judged: Command | Refusal): Command | Refusal {
+  if (judged.kind !== "refused") return judged;
+  if (write.session === undefined || mayAskAgain(judged.code)) return judged;
+  return { kind: "refuse", code: judged.code, message: judged.message };
 }
 
 export class Requests {
   private readonly counter: Counter;
   private readonly resendMs: number;
   private readonly patienceMs: number;
-  /** Proposed by this leader, waiting to be applied. */
-  private readonly proposed = new Map<string, Origin>();
+  /** Proposed by this leader, waiting to be applied; `name` is the client's own, if it gave one. */
+  private readonly proposed = new Map<string, { readonly origin: Origin; readonly name: string | null }>();
+  /** Names of the writes that this leader has proposed and not yet seen applied, also those that nobody waits for. */
+  private readonly named = new Set<string>();
   private readonly passed = new Map<string, Passed>();
   private readonly reads = new Map<string, Read>();
   private readonly answered = new Map<string, AdminResponse>();
@@ -85,9 +112,22 @@ export class Requests {
     return answer !== undefined || this.proposed.has(id);
   }
 
+  /**
+   * True when an earlier copy of the write is in the log of this leadership and not applied yet: it waits for that
+   * one, so that a slow disk is not given more to write by those who ask again because it is slow.
+   */
+  joins(id: string, origin: Origin, session: SessionKey | undefined): boolean {
+    const name = nameOf(session);
+    if (name === null || !this.named.has(name)) return false;
+    this.proposed.set(id, { origin, name });
+    return true;
+  }
+
   /** The write of `id` was proposed; it is answered when it is applied. */
-  onProposed(id: string, origin: Origin): void {
-    this.proposed.set(id, origin);
+  onProposed(id: string, origin: Origin, session?: SessionKey): void {
+    const name = nameOf(session);
+    this.proposed.set(id, { origin, name });
+    if (name !== null) this.named.add(name);
   }
 
   answer(id: string, origin: Origin, response: AdminResponse): void {
@@ -105,26 +145,25 @@ export class Requests {
 
   /** An entry was applied: whoever waits for it is answered. */
   onApplied(entry: AppliedEntry): void {
-    const id = entry.envelope?.request ?? null;
-    if (id === null || entry.envelope === null || entry.applied === null) return;
-    const origin = this.proposed.get(id);
-    if (origin === undefined) return;
-    this.proposed.delete(id);
-    const { command } = entry.envelope;
-    const response: AdminResponse = entry.applied.accepted
-      ? {
-          kind: "accepted",
-          index: entry.index,
-          epoch: command.kind === "decide" ? command.epoch : null,
-          message: entry.applied.records.at(-1)?.message ?? "done",
-        }
-      : refuse("plan_running", `the state changed before the request was decided: ${entry.applied.reason}`);
-    this.answer(id, origin, response);
+    if (entry.envelope === null || entry.applied === null) return;
+    const { request, session } = entry.envelope;
+    const name = nameOf(session);
+    const ids = request === null ? [] : [request];
+    if (name !== null && this.named.delete(name)) {
+      for (const [id, waiting] of this.proposed) if (waiting.name === name && id !== request) ids.push(id);
+    }
+    for (const id of ids) {
+      const origin = this.proposed.get(id)?.origin;
+      if (origin === undefined) continue;
+      this.proposed.delete(id);
+      this.answer(id, origin, responseOf(entry.applied.outcome));
+    }
   }
 
   /** This witness leads no longer: nobody here learns what became of the proposals. */
   onLeadershipLost(leader: WitnessId | null): void {
-    for (const [id, origin] of this.proposed) {
+    this.named.clear();
+    for (const [id, { origin }] of this.proposed) {
       const message =
         "the leader lost its leadership before the request was decided: look at status and history";
       this.answer(id, origin, refuse("unknown_outcome", message, leader));
@@ -178,7 +217,7 @@ export class Requests {
   abandon(id: string): void {
     this.passed.delete(id);
     this.reads.delete(id);
-    if (this.proposed.get(id)?.kind === "client") this.proposed.delete(id);
+    if (this.proposed.get(id)?.origin.kind === "client") this.proposed.delete(id);
   }
 
   /** This witness stops: whoever still waits is told, and what may have been decided is not called a failure. */

@@ -12,11 +12,21 @@ import { assert, assertNever } from "../base/assert.js";
 import { type LogIndex, logIndex, NO_NODE, type Term, term, type WitnessId } from "../base/ids.js";
 import { decodeUtf8, encodeUtf8 } from "../base/utf8.js";
 import { Detector, judgeGroup } from "../health/health.js";
-import type { AdminRequest, AdminResponse, ExerciseRequest, Refusal, WriteRequest } from "../model/admin.js";
+import {
+  type AdminRequest,
+  type AdminResponse,
+  type ExerciseRequest,
+  isMemberWrite,
+  type MemberWrite,
+  type Refusal,
+  type WriteRequest,
+} from "../model/admin.js";
 import type { Command } from "../model/command.js";
 import { type ClusterConfig, findGroup } from "../model/config.js";
+import { membersReport } from "../model/judge-members.js";
 import type { View } from "../model/observation.js";
-import type { State } from "../model/state.js";
+import { recall } from "../model/sessions.js";
+import type { SessionKey, State } from "../model/state.js";
 import { planSteps } from "../plan/plan.js";
 import { judgeSwitchover } from "../policy/policy.js";
 import type { StateType } from "../raft/types.js";
@@ -26,7 +36,7 @@ import type { Effect, Input, PeerMessage } from "./contract.js";
 import { Proposals } from "./proposals.js";
 import { type AppliedEntry, Replica } from "./replica.js";
 import { explain, ROLES, statusReport } from "./report.js";
-import { type Origin, Requests, refuse } from "./requests.js";
+import { entryOf, type Origin, Requests, refuse, responseOf } from "./requests.js";
 import { Views } from "./views.js";
 
 export interface WitnessOptions {
@@ -293,6 +303,9 @@ export class Witness {
         return this.onForward(from, message);
       case "forwarded":
         return this.requests.onForwarded(message.request, from, message.response);
+      case "refused":
+        this.publish({ kind: "warning", code: message.code, message: `${from} says: ${message.message}` });
+        return;
       default:
         assertNever(message, "peer message");
     }
@@ -314,7 +327,18 @@ export class Witness {
         );
       }
       case "exercise":
-        return this.onWrite(id, { kind: "client" }, request);
+        return this.onExercise(id, request);
+      case "members": {
+        const { lead, lastIndex } = this.raft.status();
+        const report = membersReport(this.state, {
+          witness: this.options.self,
+          leaderNode: lead === NO_NODE ? null : lead,
+          lastIndex,
+          nowMs: this.moment.nowMs,
+          view: null,
+        });
+        return this.reply(id, { kind: "members", report });
+      }
       default:
         if (this.isLeader) return this.onWrite(id, { kind: "client" }, request);
         if (this.role.leader === null)
@@ -364,28 +388,44 @@ export class Witness {
   }
 
   /** A write, on the witness that a client or a peer takes for the leader. */
-  private onWrite(id: string, origin: Origin, write: WriteRequest | ExerciseRequest): void {
+  private onWrite(id: string, origin: Origin, write: WriteRequest): void {
     if (this.transfer?.id === id || this.requests.isRepeated(id, origin)) return;
     const answer = (response: AdminResponse): void => this.requests.answer(id, origin, response);
-    if (this.stopping !== null)
-      return answer(refuse("stopping", "this witness is stopping; ask another one"));
-    if (!this.isLeader) {
-      return answer(
-        refuse("not_leader", `${this.options.self} does not lead; nothing was done`, this.role.leader),
-      );
-    }
-    if (!this.isReady)
-      return answer(refuse("not_ready", "the leader was just elected; nothing was done, try again"));
+    const refusal = this.refusalOfWrites();
+    if (refusal !== null) return answer(refusal);
     if (write.kind === "transfer") return this.onTransfer(id, origin, write.to);
-    const command: Command | Refusal =
-      write.kind === "exercise" ? { kind: "noop", data: write.data } : this.judgeWrite(write);
+    // Before it is judged: a switchover that succeeded the first time would be refused as "already there".
+    const known = write.session === undefined ? null : recall(this.state.sessions, write.session);
+    if (known !== null) return answer(responseOf(known));
+    if (this.requests.joins(id, origin, write.session)) return;
+    if (isMemberWrite(write))
+      return answer(refuse("not_ready", "this leader does not change the members yet; nothing was done"));
+    const command = entryOf(write, this.judgeWrite(write));
     if (command.kind === "refused") return answer(command);
-    const proposed = this.propose(`request ${id}`, command, id);
-    if (proposed) this.requests.onProposed(id, origin);
+    const proposed = this.propose(`request ${id}`, command, id, write.session);
+    if (proposed) this.requests.onProposed(id, origin, write.session);
     else answer(refuse("busy", "the leader cannot take proposals now; nothing was done, try again"));
   }
 
-  private judgeWrite(write: Exclude<WriteRequest, { kind: "transfer" }>): Command | Refusal {
+  /** Why no write can be taken here and now, or null. */
+  private refusalOfWrites(): Refusal | null {
+    if (this.stopping !== null) return refuse("stopping", "this witness is stopping; ask another one");
+    if (!this.isLeader)
+      return refuse("not_leader", `${this.options.self} does not lead; nothing was done`, this.role.leader);
+    if (!this.isReady) return refuse("not_ready", "the leader was just elected; nothing was done, try again");
+    return null;
+  }
+
+  /** On the leader only: nobody passes it on. */
+  private onExercise(id: string, { data }: ExerciseRequest): void {
+    const refusal = this.refusalOfWrites();
+    if (refusal !== null) return this.reply(id, refusal);
+    if (this.propose(`request ${id}`, { kind: "noop", data }, id))
+      this.requests.onProposed(id, { kind: "client" });
+    else this.reply(id, refuse("busy", "the leader cannot take proposals now; nothing was done, try again"));
+  }
+
+  private judgeWrite(write: Exclude<WriteRequest, { kind: "transfer" } | MemberWrite>): Command | Refusal {
     const { config, groups } = this.state;
     const group = config === null ? undefined : findGroup(config, write.group);
     const current = groups[write.group];
@@ -654,12 +694,13 @@ export class Witness {
   }
 
   /** Writes a command into the log under a key; false when Raft does not take it now. */
-  private propose(key: string, command: Command, request: string | null): boolean {
+  private propose(key: string, command: Command, request: string | null, session?: SessionKey): boolean {
     const result = this.raft.propose({
       atMs: this.clock.issue(this.monoMs),
       wallMs: this.wallMs,
       leader: this.options.self,
       request,
+      ...(session === undefined ? {} : { session }),
       command,
     });
     if (result.kind === "refused") return false;

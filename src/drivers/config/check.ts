@@ -5,12 +5,13 @@
  * legal and unwise is advise.ts.
  */
 import type { SiteId } from "../../core/base/ids.js";
-import type {
-  DnsRecordSet,
-  EmbeddedDnsConfig,
-  GroupConfig,
-  Timings,
-  WitnessConfig,
+import {
+  type DnsRecordSet,
+  type EmbeddedDnsConfig,
+  type GroupConfig,
+  type Timings,
+  WITNESSES_MAX,
+  type WitnessConfig,
 } from "../../core/model/config.js";
 import { formatDuration } from "./leaf.js";
 import { type Finding, nearest, type Path, type ProblemCode } from "./problem.js";
@@ -25,9 +26,6 @@ export interface Draft {
   readonly dns: EmbeddedDnsConfig | "absent" | null;
   readonly groups: readonly GroupConfig[];
 }
-
-/** Above this, Raft's majority costs more than another witness gains. */
-const WITNESSES_MAX = 15;
 
 /** Everything that contradicts itself. */
 export function checkDraft(draft: Draft): Finding[] {

@@ -37,6 +37,7 @@ import {
 } from "./admin-requests.js";
 import { serveWatch, type Watch } from "./admin-watch.js";
 import { accepted, explanation, historyPage, statusReport } from "./admin-wire.js";
+import { membersReport } from "./admin-wire-members.js";
 import { type GrpcStatus, toGrpcStatus } from "./grpc-status.js";
 
 /** What the runtime gives: the witness behind the API. */
@@ -216,6 +217,11 @@ export function adminCalls(backend: AdminBackend, log: AdminLog, version: string
       Resume: request("Resume"),
       TransferLeader: request("TransferLeader"),
       Exercise: exercise,
+      Members: request("Members"),
+      AddMember: request("AddMember"),
+      PromoteMember: request("PromoteMember"),
+      RemoveMember: request("RemoveMember"),
+      ReplaceMember: request("ReplaceMember"),
     },
     drain() {
       draining = true;
@@ -258,6 +264,8 @@ function encodeResponse(response: AdminResponse): WireObject | Refusal {
       return wireOf(statusReport.encode(response.status));
     case "explain":
       return wireOf(explanation.encode(response.explanation));
+    case "members":
+      return wireOf(membersReport.encode(response.report));
     case "accepted":
       return wireOf(accepted.encode(response));
     case "refused":

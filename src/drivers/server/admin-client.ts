@@ -21,6 +21,7 @@ import {
   type WatchMessage,
   watchMessage,
 } from "./admin-wire.js";
+import { membersReport } from "./admin-wire-members.js";
 import { fromGrpcStatus } from "./grpc-status.js";
 
 /** Stable codes of a call that got no word from the witness; docs/errors.md explains each. */
@@ -199,6 +200,16 @@ function wireRequest(request: AdminRequest): { method: AdminMethodName; wire: Wi
       return { method: "Resume", wire };
     case "transfer":
       return { method: "TransferLeader", wire };
+    case "members":
+      return { method: "Members", wire };
+    case "member_add":
+      return { method: "AddMember", wire };
+    case "member_promote":
+      return { method: "PromoteMember", wire };
+    case "member_remove":
+      return { method: "RemoveMember", wire };
+    case "member_replace":
+      return { method: "ReplaceMember", wire };
     default:
       return assertNever(kind, "admin request");
   }
@@ -219,6 +230,8 @@ function decodeAnswer(request: AdminRequest, wire: WireObject, address: string):
         return { kind: "status", status: statusReport.decode(wire, "status") };
       case "explain":
         return { kind: "explain", explanation: explanation.decode(wire, "explanation") };
+      case "members":
+        return { kind: "members", report: membersReport.decode(wire, "members") };
       default:
         return { kind: "accepted", ...accepted.decode(wire, "accepted") };
     }

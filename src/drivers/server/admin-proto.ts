@@ -29,7 +29,12 @@ export type AdminMethodName =
   | "Hold"
   | "Resume"
   | "TransferLeader"
-  | "Exercise";
+  | "Exercise"
+  | "Members"
+  | "AddMember"
+  | "PromoteMember"
+  | "RemoveMember"
+  | "ReplaceMember";
 
 const OPTIONS: Options = {
   keepCase: false,

@@ -42,6 +42,7 @@ import {
   WireError,
   wireObject,
 } from "./admin-codec.js";
+import { memberReport } from "./admin-wire-members.js";
 
 const termCount = counted(term);
 const indexCount = counted(logIndex);
@@ -193,6 +194,7 @@ export const statusReport: Codec<StatusReport> = message<StatusReport>({
   configVersion: nullable(count),
   configDiffers: flag,
   witnesses: list(witnessRecord),
+  members: list(memberReport),
   groups: list(groupReport),
 });
 
@@ -218,6 +220,7 @@ const auditRecord: Codec<AuditRecord> = message<AuditRecord>({
     "hold",
     "resume",
     "note",
+    "member",
   ]),
   group: nullable(text),
   epoch: nullable(epochCount),

@@ -25,8 +25,17 @@ export const GRPC_STATUS: Readonly<Record<RefusalCode, status>> = {
   not_held: status.FAILED_PRECONDITION,
   invalid: status.INVALID_ARGUMENT,
   busy: status.RESOURCE_EXHAUSTED,
+  member_exists: status.ALREADY_EXISTS,
+  not_learner: status.FAILED_PRECONDITION,
+  not_caught_up: status.FAILED_PRECONDITION,
+  member_active: status.FAILED_PRECONDITION,
+  change_running: status.FAILED_PRECONDITION,
+  last_voter: status.FAILED_PRECONDITION,
+  would_lose_quorum: status.FAILED_PRECONDITION,
   recovering: status.UNAVAILABLE,
   stopping: status.UNAVAILABLE,
+  session_expired: status.FAILED_PRECONDITION,
+  session_stale: status.FAILED_PRECONDITION,
 };
 
 /** Trailing metadata: the stable code. */

@@ -152,14 +152,15 @@ export class GroupWriter {
 
   adopt(adopted: Adopted): Promise<void> {
     const before = this.#adopted;
+    const same = before !== null && isSameAdoption(before, adopted);
     return this.#handIn({
       kind: "adopt",
-      prepare: before === null ? () => this.#parts.writeAdopted(adopted) : null,
-      isEmpty: before !== null,
+      prepare: same ? null : () => this.#parts.writeAdopted(adopted),
+      isEmpty: same,
       entries: [],
       take: () => {
         assert(adopted.node !== NO_NODE, "node 0 is nobody and cannot be adopted");
-        assert(before === null || isSameAdoption(before, adopted), () => {
+        assert(same || before === null || adopted.node > before.node, () => {
           return `this disk is node ${before?.node} of ${before?.bootstrap.join() || "none"} and cannot become node ${adopted.node}`;
         });
         this.#adopted = adopted;

@@ -176,7 +176,8 @@ function readMirror(evidence: Evidence): {
   }
   const adopted = evidence.identity.adopted?.node ?? NO_NODE;
   for (const mark of [a, b]) {
-    if (mark && mark.node !== NO_NODE && mark.node !== adopted) {
+    // The identity is written first: a crash may have come before the first mark of a later node.
+    if (mark && mark.node > adopted) {
       throw corrupt(`the identity file says node ${adopted}, but the log was written by node ${mark.node}`);
     }
   }

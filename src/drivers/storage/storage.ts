@@ -102,8 +102,8 @@ export interface Storage {
    */
   compact(snapshot: StateSnapshot, keepFrom: LogIndex): Promise<LogIndex>;
   /**
-   * Makes durable who this disk is to Raft, before any append that is handed in later. Once in the life of a
-   * disk: the same again changes nothing, another one is a bug of the caller.
+   * Makes durable who this disk is to Raft, before any append that is handed in later. The same again changes
+   * nothing; a higher node is a disk that was added anew under another one; a lower one is a bug of the caller.
    */
   adopt(adopted: Adopted): Promise<void>;
   readonly stats: StorageStats;

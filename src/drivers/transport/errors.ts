@@ -61,8 +61,9 @@ export function listenError(address: string, error: unknown): TransportError {
 export const REFUSAL_REASONS = {
   foreign_cluster: "the other side belongs to another cluster; check `cluster` and the addresses in `peer`",
   wrong_witness: "the stream was meant for another witness; two addresses in `peer` are swapped or stale",
-  unknown_peer: "no such peer is configured here; give both witnesses the same configuration",
+  unknown_peer: "the other side is no member here: it was removed, or is not added yet",
   newer_protocol: "the other side speaks a newer protocol; upgrade this witness",
+  older_protocol: "the other side speaks an older protocol; upgrade it",
   bad_hello: "the stream did not open with a hello; something else than a witness is connected",
   malformed: "a message was out of range; the versions differ or the other side is broken",
   too_many_streams: "one peer keeps too many streams open",
@@ -78,3 +79,15 @@ export function refusalReason(details: string): RefusalReason | null {
   const word = /^([a-z_]+):/.exec(details)?.[1];
   return word !== undefined && Object.hasOwn(REFUSAL_REASONS, word) ? (word as RefusalReason) : null;
 }
+
+/** Why a snapshot did not reach a peer. Stable: it stands in the log. */
+export const SNAPSHOT_FAILURES = {
+  snapshot_checksum:
+    "a part of a snapshot, or the whole, arrived with another checksum than it was sent with",
+  snapshot_too_large: "a snapshot is larger than the receiver takes",
+  snapshot_undecodable: "a snapshot is no state that the receiver's release can read; upgrade the receiver",
+  snapshot_stuck: "the peer confirmed nothing of a snapshot for long; it is sent again when the peer answers",
+  snapshot_peer_removed: "the peer was removed while a snapshot was on its way to it",
+} as const satisfies Record<string, string>;
+
+export type SnapshotFailure = keyof typeof SNAPSHOT_FAILURES;

@@ -49,6 +49,14 @@ export function readCount(from: Fields, name: string, max = Number.MAX_SAFE_INTE
   return value;
 }
 
+/** A repeated number field of at most `limit` integers from 0 to `max`; absent is empty. */
+export function readCounts(from: Fields, name: string, limit: number, max: number): number[] {
+  const value = from[name] ?? [];
+  if (!Array.isArray(value)) throw bad(name, "is not a list");
+  if (value.length > limit) throw bad(name, `has ${value.length} items, at most ${limit} are allowed`);
+  return value.map((item: unknown) => readCount({ [name]: item }, name, max));
+}
+
 /** As `readCount`, but null when the field is absent. */
 export function readOptionalCount(from: Fields, name: string): number | null {
   return from[name] === undefined || from[name] === null ? null : readCount(from, name);

@@ -37,7 +37,7 @@ export class HostLookup {
     this.resolve = resolve;
   }
 
-  /** Answers from memory when it can. Bounded by the number of names in the configuration. */
+  /** Answers from memory when it can. Bounded by the number of names that peers ever had. */
   readonly lookup = (host: string, options: LookupOptions, answer: Answer): void => {
     const known = this.hosts.get(host) ?? { found: [], atMs: Number.NEGATIVE_INFINITY, waiting: null };
     this.hosts.set(host, known);

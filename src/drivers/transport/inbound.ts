@@ -3,23 +3,32 @@
  *
  * A stream opens with a hello; a wrong one ends it with FAILED_PRECONDITION and a text that opens with a
  * stable reason. After that each frame is decoded, range-checked, looked up among those already seen, checked
- * for lateness, and checked to speak for its sender only. A frame that fails alone is counted and skipped,
- * because a newer version may send what this one does not know; bytes that are no frame at all end the
- * stream. Each stream acknowledges by count, which is how the sender knows that it moves.
+ * and for lateness. A frame that fails alone is counted and skipped, because a newer version may send what
+ * this one does not know; bytes that are no frame at all end the stream. Each stream acknowledges by count,
+ * which is how the sender knows that it moves. Who a witness is to Raft is not known here: the core checks
+ * that a message speaks for its sender. Invariant: a message is handed over only while its sender is a peer.
  */
 import { Metadata, type ServerDuplexStream, status } from "@grpc/grpc-js";
-import type { NodeId, WitnessId } from "../../core/base/ids.js";
-import type { PeerMessage } from "../../core/witness/contract.js";
+import type { WitnessId } from "../../core/base/ids.js";
 import { REFUSAL_REASONS, type RefusalReason } from "./errors.js";
 import { LatenessGauge, SeenWindow } from "./freshness.js";
 import type { QuietLog } from "./log.js";
-import { decodeFrame, encodeAck, type Frame, type Hello, PROTOCOL_VERSION } from "./wire.js";
+import type { Origin } from "./snapshot-in.js";
+import {
+  decodeFrame,
+  encodeAck,
+  type Frame,
+  type FrameBody,
+  type Hello,
+  OLDEST_PROTOCOL,
+  PROTOCOL_VERSION,
+} from "./wire.js";
 
 export type PeerStream = ServerDuplexStream<Buffer, Buffer>;
 
 /** What was counted on the way in from one peer. Growing only. */
 export interface ReceivedCounters {
-  /** Messages handed to the core. */
+  /** Messages handed on; chunks of snapshots are not counted. */
   messages: number;
   duplicates: number;
   stale: number;
@@ -28,17 +37,20 @@ export interface ReceivedCounters {
 
 export interface InboundOptions {
   readonly cluster: string;
-  readonly self: { readonly id: WitnessId; readonly nodeId: NodeId | null };
-  readonly peers: readonly { readonly id: WitnessId; readonly nodeId: NodeId }[];
+  readonly self: WitnessId;
+  readonly peers: readonly WitnessId[];
   readonly staleMs: number;
   readonly ackMs: number;
   readonly streamsPerPeer: number;
   readonly nowMs: () => number;
   readonly quiet: QuietLog;
-  readonly onMessage: (from: WitnessId, message: PeerMessage) => void;
+  readonly onArrival: (origin: Origin, body: ArrivedBody, seq: number) => void;
   /** The TCP connection with that remote address carries a peer, and has just brought a frame. */
   readonly onAlive: (remote: string) => void;
 }
+
+/** What is handed on: all but what is for the stream itself. */
+export type ArrivedBody = Exclude<FrameBody, { kind: "hello" | "ping" }>;
 
 /** Sequence windows are kept for so many lives of a peer: the present one, and stragglers of the last. */
 const LIVES = 4;
@@ -48,14 +60,12 @@ class Sender {
   readonly received: ReceivedCounters = { messages: 0, duplicates: 0, stale: 0, refused: {} };
   lastHeardMs: number | null = null;
   readonly id: WitnessId;
-  readonly nodeId: NodeId;
   /** Open streams, oldest first. */
   readonly streams: InboundStream[] = [];
   private readonly seen = new Map<number, SeenWindow>();
 
-  constructor(id: WitnessId, nodeId: NodeId) {
+  constructor(id: WitnessId) {
     this.id = id;
-    this.nodeId = nodeId;
   }
 
   window(life: number): SeenWindow {
@@ -72,14 +82,29 @@ class Sender {
 
 /** All inbound streams of a transport. */
 export class Inbound {
-  readonly senders: ReadonlyMap<string, Sender>;
+  private readonly known = new Map<string, Sender>();
   /** Streams that were refused before their sender was known, by reason. */
   readonly strangers: Partial<Record<RefusalReason, number>> = {};
   readonly options: InboundOptions;
 
   constructor(options: InboundOptions) {
     this.options = options;
-    this.senders = new Map(options.peers.map((peer) => [peer.id, new Sender(peer.id, peer.nodeId)]));
+    this.updatePeers(options.peers);
+  }
+
+  /** By witness id: who may send. */
+  get senders(): ReadonlyMap<string, Sender> {
+    return this.known;
+  }
+
+  /** Streams of those that are peers no longer end; what is known of the others stays. */
+  updatePeers(peers: readonly WitnessId[]): void {
+    for (const id of peers) if (!this.known.has(id)) this.known.set(id, new Sender(id));
+    for (const { id, streams } of [...this.known.values()]) {
+      if (peers.includes(id)) continue;
+      this.known.delete(id);
+      for (const stream of [...streams]) stream.refuse("unknown_peer", this.noPeer(id));
+    }
   }
 
   /** Takes a new stream in hand until it ends. */
@@ -94,18 +119,23 @@ export class Inbound {
       const what = `the stream needs protocol ${hello.protocol}, this witness knows up to ${PROTOCOL_VERSION}`;
       return { reason: "newer_protocol", what };
     }
+    if (hello.protocol < OLDEST_PROTOCOL) {
+      const what = `the stream is of protocol ${hello.protocol}, this witness knows ${OLDEST_PROTOCOL} and later`;
+      return { reason: "older_protocol", what };
+    }
     if (hello.cluster !== cluster) {
       const what = `this is cluster ${quoted(cluster)}, the stream is of cluster ${quoted(hello.cluster)}`;
       return { reason: "foreign_cluster", what };
     }
-    if (hello.to !== self.id) {
-      const what = `this is witness ${quoted(self.id)}, the stream is for ${quoted(hello.to)}`;
+    if (hello.to !== self) {
+      const what = `this is witness ${quoted(self)}, the stream is for ${quoted(hello.to)}`;
       return { reason: "wrong_witness", what };
     }
-    const sender = this.senders.get(hello.from);
-    return (
-      sender ?? { reason: "unknown_peer", what: `${quoted(hello.from)} is no peer of ${quoted(self.id)}` }
-    );
+    return this.known.get(hello.from) ?? { reason: "unknown_peer", what: this.noPeer(hello.from) };
+  }
+
+  private noPeer(id: string): string {
+    return `${quoted(id)} is no peer of ${quoted(this.options.self)}`;
   }
 }
 
@@ -115,6 +145,7 @@ class InboundStream {
   private readonly remote: string;
   private readonly gauge = new LatenessGauge();
   private sender: Sender | null = null;
+  private origin: Origin | null = null;
   private window: SeenWindow | null = null;
   private frames = 0;
   private lastFrameMs = 0;
@@ -185,6 +216,7 @@ class InboundStream {
       return;
     }
     this.sender = verdict;
+    this.origin = { from: verdict.id, life: hello.life, disk: hello.disk };
     this.window = verdict.window(hello.life);
     verdict.streams.push(this);
     verdict.lastHeardMs = this.lastFrameMs;
@@ -202,9 +234,12 @@ class InboundStream {
 
   private onBody(sender: Sender, frame: Frame): void {
     const latenessMs = this.gauge.latenessMs(frame.sentMs, this.lastFrameMs);
-    if (frame.body.kind === "hello") this.skip("malformed", "a second hello");
-    if (frame.body.kind !== "message") return;
-    if (this.window?.admit(frame.seq) !== true) {
+    const { body, seq } = frame;
+    if (body.kind === "hello") this.skip("malformed", "a second hello");
+    if (body.kind === "hello" || body.kind === "ping" || this.origin === null) return;
+    // A chunk is as good late as in time, and knows its place by itself.
+    if (body.kind === "chunk") return this.inbound.options.onArrival(this.origin, body, seq);
+    if (this.window?.admit(seq) !== true) {
       sender.received.duplicates += 1;
       return;
     }
@@ -213,13 +248,8 @@ class InboundStream {
       return;
     }
     this.staleSinceMs = null;
-    const impostor = this.speaksForAnother(sender, frame.body.message);
-    if (impostor !== null) {
-      this.skip("malformed", impostor);
-      return;
-    }
     sender.received.messages += 1;
-    this.inbound.options.onMessage(sender.id, frame.body.message);
+    this.inbound.options.onArrival(this.origin, body, seq);
   }
 
   private onStale(sender: Sender, latenessMs: number): void {
@@ -228,24 +258,6 @@ class InboundStream {
     const sinceMs = this.lastFrameMs - this.staleSinceMs;
     if (sinceMs > this.inbound.options.staleMs)
       this.refuse("stale", `${Math.round(latenessMs)} ms late for ${Math.round(sinceMs)} ms`);
-  }
-
-  /**
-   * Why the message is not the sender's to send, or null. A transfer names the witness that shall lead, as in etcd;
-   * views of other peers are passed on.
-   */
-  private speaksForAnother(sender: Sender, message: PeerMessage): string | null {
-    const { self } = this.inbound.options;
-    if (message.kind === "view" && !this.inbound.senders.has(message.view.witness)) {
-      return `${quoted(sender.id)} sent a view of ${quoted(message.view.witness)}`;
-    }
-    if (message.kind !== "raft") return null;
-    const { type, from, to } = message.message;
-    if (to !== self.nodeId) return `${type} to node ${to}, this is node ${self.nodeId}`;
-    if (from !== sender.nodeId && type !== "MsgTransferLeader") {
-      return `${type} from node ${from}, but ${quoted(sender.id)} is node ${sender.nodeId}`;
-    }
-    return null;
   }
 
   private skip(reason: RefusalReason, what: string): void {

@@ -124,7 +124,7 @@ class Lane {
  * other says.
  */
 export function supersedingKey(message: PeerMessage): string | null {
-  if (message.kind === "view") return "view";
+  if (message.kind === "view" || message.kind === "refused") return message.kind;
   if (message.kind !== "raft") return null;
   const { type, context, reject, entries } = message.message;
   const mark = `${type} ${context.length > 0 ? "marked" : "plain"} ${reject ? "reject" : "accept"}`;

@@ -22,14 +22,17 @@ export interface Path {
 /** What a slot asks of its peer link. */
 export interface SlotHost {
   readonly timing: TransportTiming;
-  /** The path to try after so many dials in a row have failed. */
-  pickPath(failures: number): Path;
+  /** The path to try after so many dials in a row have failed; null: the peer has no address at all. */
+  pickPath(failures: number): Path | null;
   /** False while another slot of the same peer has only just dialled. */
   mayDial(nowMs: number): boolean;
   open(path: Path, onAck: () => void, onClosed: (end: ConnectionEnd) => void): Connection;
   /** A connection ended, of whatever cause. */
   onLost(connection: Connection, path: Path, end: ConnectionEnd): void;
 }
+
+/** Why a connection ends whose address the peer has no longer. */
+export const GONE = "the peer has this address no longer";
 
 interface Line {
   readonly connection: Connection;
@@ -62,11 +65,6 @@ export class Slot {
     return this.active !== null && this.waitedMs(this.active, nowMs) <= this.stallMs(this.active.path);
   }
 
-  /** The address of the active connection, or null. */
-  get activePath(): Path | null {
-    return this.active?.path ?? null;
-  }
-
   /** Looks after the connections. */
   sweep(nowMs: number): void {
     if (this.isHealthy(nowMs)) {
@@ -88,15 +86,25 @@ export class Slot {
     if (this.candidate === null && nowMs >= this.notBeforeMs && this.host.mayDial(nowMs)) this.dial(nowMs);
   }
 
-  close(): void {
+  /** The peer has that address no longer: what goes there ends, and the next dial need not wait. */
+  leave(path: Path): void {
+    for (const line of [this.candidate, this.active])
+      if (line?.path === path) line.connection.close(GONE, "spared");
+    this.failures = 0;
+    this.notBeforeMs = 0;
+  }
+
+  /** For good. */
+  close(reason: string): void {
     this.notBeforeMs = Number.POSITIVE_INFINITY;
-    this.candidate?.connection.close("transport closed");
-    this.active?.connection.close("transport closed");
+    this.candidate?.connection.close(reason, "spared");
+    this.active?.connection.close(reason, "spared");
   }
 
   private dial(nowMs: number): void {
     const { timing } = this.host;
     const path = this.host.pickPath(this.failures);
+    if (path === null) return;
     const isPatient = this.patient && this.failures % 4 === 3;
     // TCP's handshake and the hello with its acknowledgement are two round trips.
     const expectedMs = 3 * (path.roundTrips.floorMs ?? 0);

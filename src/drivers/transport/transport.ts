@@ -4,42 +4,62 @@
  * Each witness dials each other one; A's messages to B travel on streams that A opened, and B answers with
  * acknowledgements only. Nothing here is reliable by itself, on purpose: what cannot leave soon is dropped,
  * what comes late or twice is dropped, and Raft and the steadily re-sent views make up for it. What it does
- * promise: `onMessage` sees only messages in range, of this cluster, from the witness they name; queues are
- * bounded; and a healed link carries messages again within about a second.
+ * promise: `onMessage` sees only messages in range, of this cluster, from a witness that is a peer now; queues
+ * are bounded; and a healed link carries messages again within about a second. Peers come and go while it runs
+ * (`updatePeers`). Of Raft's node ids nothing is known here: the core judges them. One kind of message is as
+ * large as the state: a MsgSnap is streamed in chunks, goes on where a broken connection left it, and arrives whole
+ * or not at all; `onSnapshotSent` tells which.
  */
 import { performance } from "node:perf_hooks";
 import { ServerCredentials } from "@grpc/grpc-js";
-import { assert } from "../../core/base/assert.js";
-import type { NodeId, WitnessId } from "../../core/base/ids.js";
+import type { LogIndex, WitnessId } from "../../core/base/ids.js";
 import { isCount } from "../../core/base/ids.js";
-import type { PeerMessage } from "../../core/witness/contract.js";
-import { parseAddress } from "./address.js";
+import type { PeerAddress, PeerMessage } from "../../core/witness/contract.js";
+import { addressText, type HostPort, parseAddress } from "./address.js";
 import type { ConnectionOptions } from "./connection.js";
 import { type RefusalReason, TransportError } from "./errors.js";
 import { HostLookup } from "./host-lookup.js";
-import { Inbound } from "./inbound.js";
+import { type ArrivedBody, Inbound } from "./inbound.js";
 import { Listener } from "./listener.js";
 import { QuietLog, type TransportLog } from "./log.js";
-import { type PeerConfig, PeerLink } from "./peer-link.js";
+import { PeerLink } from "./peer-link.js";
+import { IncomingSnapshots, type Origin } from "./snapshot-in.js";
+import type { SnapshotProgress } from "./snapshot-out.js";
 import { transportTiming } from "./timing.js";
 import { encodeFrame, PROTOCOL_VERSION } from "./wire.js";
+import { CHUNK_LIMIT, offerMessage } from "./wire-snapshot.js";
 
 export interface TransportOptions {
   readonly cluster: string;
   readonly self: WitnessId;
-  /** This witness's place in the configuration; messages to another node are refused. */
-  readonly selfNodeId: NodeId;
+  /** The UUID of this witness's disk; peers hear it when a stream opens. */
+  readonly disk: string;
   /** Random number of this process life, from 0 to 2^53 - 1. */
   readonly life: number;
   /** `host:port` of each address of this witness. */
   readonly listen: readonly string[];
-  readonly peers: readonly PeerConfig[];
+  /** The peers to begin with; `updatePeers` changes them. */
+  readonly peers: readonly PeerAddress[];
   /** Raft's heartbeat interval; every timing of the transport follows from it. */
   readonly heartbeatMs: number;
   /** Monotonic clock. Unit: ms. */
   readonly nowMs?: () => number;
-  /** Called for each message that passed every check. Never while `send` or `openTransport` runs. */
-  readonly onMessage: (from: WitnessId, message: PeerMessage) => void;
+  /**
+   * Called for each message that passed every check; `disk` is what its sender said of its disk. Never while
+   * `send` or `openTransport` runs.
+   */
+  readonly onMessage: (from: WitnessId, message: PeerMessage, disk: string) => void;
+  /**
+   * Called once for each MsgSnap that `send` began to stream and that no newer one replaced. True: the peer has
+   * it whole and hands it to its core. False: it was given up (docs/errors.md), and the log says why. Never while
+   * `send` or `updatePeers` runs.
+   */
+  readonly onSnapshotSent?: (to: WitnessId, index: LogIndex, ok: boolean) => void;
+  /**
+   * A snapshot of which a peer has confirmed nothing for so long is given up; some election timeouts. Default:
+   * fifty heartbeats, at least 10 s.
+   */
+  readonly snapshotPatienceMs?: number;
   readonly log: TransportLog;
   readonly limits?: Partial<TransportLimits>;
   /** TLS between witnesses; absent: plain TCP. */
@@ -57,6 +77,10 @@ export interface TransportLimits {
   readonly staleMs: number;
   /** Inbound streams of one peer. */
   readonly streamsPerPeer: number;
+  /** Largest encoding of a snapshot that is taken. */
+  readonly snapshotBytes: number;
+  /** What is here of a snapshot that brings nothing for so long is dropped. */
+  readonly snapshotAgeMs: number;
 }
 
 /** The place for TLS: credentials of the server, and what wraps an outgoing socket. */
@@ -99,14 +123,29 @@ export interface PeerStats {
   readonly lastTrouble: string | null;
 }
 
+/** A snapshot on its way, and how far it is. */
+export interface OutgoingSnapshotProgress extends SnapshotProgress {
+  readonly to: WitnessId;
+}
+
 export interface Transport {
   /**
    * Sends or queues one message; returns at once, promises nothing. `urgent`: small and better new than
-   * complete: it overtakes bulk, and a newer one of its kind replaces it while it waits. Asserts that `to` is
-   * a peer.
+   * complete: it overtakes bulk, and a newer one of its kind replaces it while it waits. A message to a
+   * witness that is no peer is dropped: it may have been removed while the message waited for the disk. A MsgSnap,
+   * whose `snapshot.data` must be a `State` that nobody changes any more, is streamed: while one is under way to the
+   * peer, another one takes its place if it is of a later index or term, and is dropped else.
    */
   send(to: WitnessId, message: PeerMessage, options: { readonly urgent: boolean }): void;
+  /**
+   * Who the peers are from now on, and where; this witness itself is left out. New ones are dialled. Of those
+   * that are gone every connection ends and what waits for them is dropped. Those that stay keep the connections
+   * to the addresses that stay. An address that cannot be used is told in the log and left out.
+   */
+  updatePeers(peers: readonly PeerAddress[]): void;
   stats(): readonly PeerStats[];
+  /** The snapshots that are on their way to peers. */
+  snapshots(): readonly OutgoingSnapshotProgress[];
   /** Streams refused before their sender was known, by reason. */
   strangers(): Readonly<Partial<Record<RefusalReason, number>>>;
   /** Ports listened on, in the order of `listen`. */
@@ -121,7 +160,12 @@ const DEFAULT_LIMITS: Omit<TransportLimits, "staleMs"> = {
   bulkMessages: 256,
   queueBytes: 8 * 1024 * 1024,
   streamsPerPeer: 16,
+  snapshotBytes: 1024 * 1024 * 1024,
+  snapshotAgeMs: 120_000,
 };
+
+/** What a chunk carries: small enough that a slow line is not taken up for long. Unit: bytes. */
+const CHUNK_BYTES = 64 * 1024;
 
 /** A sweep that comes so much too late tells of this process's own sleep, not of the peers. Unit: ms. */
 const OWN_GAP_MS = 150;
@@ -144,34 +188,77 @@ export async function openTransport(options: TransportOptions): Promise<Transpor
 
   const inbound = new Inbound({
     cluster: options.cluster,
-    self: { id: options.self, nodeId: options.selfNodeId },
-    peers: options.peers,
+    self: options.self,
+    peers: options.peers.map(({ witness }) => witness),
     staleMs: limits.staleMs,
     ackMs: timing.ackMs,
     streamsPerPeer: limits.streamsPerPeer,
     nowMs,
     quiet,
-    onMessage: (from, message) => {
-      if (phase === "open") options.onMessage(from, message);
+    onArrival: (origin, body, seq) => {
+      if (phase === "open") onArrival(origin, body, seq);
     },
     onAlive: (remote) => listener?.onAlive(remote),
   });
-  const links = new Map(
-    options.peers.map((peer) => [
-      peer.id,
-      new PeerLink({
-        peer,
-        hello: () => helloFrame(options, peer, nowMs()),
-        lookup: hosts.lookup,
-        timing,
-        limits: { ...limits, bytes: limits.queueBytes },
-        secure: options.security?.client ?? null,
-        nowMs,
-        log: options.log,
-        quiet,
-      }),
-    ]),
-  );
+  const links = new Map<WitnessId, PeerLink>();
+  const incoming = new IncomingSnapshots({
+    limitBytes: limits.snapshotBytes,
+    ageMs: limits.snapshotAgeMs,
+    nowMs,
+    log: options.log,
+    answer: (to, status) => links.get(to)?.sendStatus(status),
+    onSnapshot: (message, { from, disk }) => options.onMessage(from, { kind: "raft", message }, disk),
+  });
+  const onArrival = (origin: Origin, body: ArrivedBody, seq: number): void => {
+    switch (body.kind) {
+      case "message":
+        return options.onMessage(origin.from, body.message, origin.disk);
+      case "offer":
+        return incoming.onOffer(origin, body.offer);
+      case "chunk":
+        return incoming.onChunk(origin, body.chunk);
+      case "status":
+        if (body.status.life === options.life)
+          links.get(origin.from)?.onStatus(origin.life, seq, body.status);
+    }
+  };
+  const onSnapshotSent = (to: WitnessId, index: LogIndex, ok: boolean): void =>
+    queueMicrotask(() => {
+      if (phase === "open") options.onSnapshotSent?.(to, index, ok);
+    });
+  let transfers = 0;
+  const sending = {
+    // A frame must hold a chunk and what is around it.
+    chunkBytes: Math.min(CHUNK_BYTES, CHUNK_LIMIT, limits.frameBytes - 1024),
+    retryMs: Math.max(500, 5 * options.heartbeatMs),
+    patienceMs: options.snapshotPatienceMs ?? Math.max(10_000, 50 * options.heartbeatMs),
+    nextTransfer: () => ++transfers,
+    onSent: onSnapshotSent,
+  };
+  // Where the numbers of a removed peer's messages ended: should it come back, it still remembers them.
+  const seqs = new Map<WitnessId, number>();
+  const addLink = (peer: WitnessId, addresses: readonly HostPort[]): void => {
+    const linkOptions = {
+      peer,
+      addresses,
+      firstSeq: seqs.get(peer) ?? 1,
+      hello: () => helloFrame(options, peer, nowMs()),
+      lookup: hosts.lookup,
+      timing,
+      limits: { ...limits, bytes: limits.queueBytes },
+      secure: options.security?.client ?? null,
+      nowMs,
+      log: options.log,
+      quiet,
+      snapshots: sending,
+    };
+    links.set(peer, new PeerLink(linkOptions));
+  };
+  for (const { witness, addresses } of options.peers)
+    addLink(
+      witness,
+      addresses.map((text) => parseAddress(text, `address of peer ${witness}`)),
+    );
   listener = await Listener.open({
     addresses: options.listen.map((text) => parseAddress(text, "listen", true)),
     credentials: options.security?.server ?? ServerCredentials.createInsecure(),
@@ -192,7 +279,8 @@ export async function openTransport(options: TransportOptions): Promise<Transpor
     // peer, but only once.
     excused = gapMs > OWN_GAP_MS && !excused;
     if (excused) return;
-    for (const link of links.values()) link.sweep(atMs);
+    for (const one of links.values()) one.sweep(atMs);
+    incoming.sweep(atMs);
     opened.sweep(atMs);
   };
   const timer = setInterval(sweep, timing.sweepMs);
@@ -202,50 +290,93 @@ export async function openTransport(options: TransportOptions): Promise<Transpor
   return {
     send(to, message, { urgent }) {
       const link = links.get(to);
-      assert(link !== undefined, () => `${to} is no peer of ${options.self}`);
-      link.send(message, urgent);
+      if (message.kind !== "raft" || message.message.type !== "MsgSnap") link?.send(message, urgent);
+      else if (link !== undefined) link.sendSnapshot(offerMessage(message.message));
+      else onSnapshotSent(to, offerMessage(message.message).snapshot.index, false);
     },
-    stats: () => [...links.values()].map((link) => peerStats(link, inbound, nowMs())),
+    updatePeers(peers) {
+      if (phase === "closed") return;
+      const wanted = new Map(
+        peers.flatMap(({ witness, addresses }) =>
+          witness === options.self ? [] : [[witness, usable(witness, addresses, options.log)] as const],
+        ),
+      );
+      for (const [peer, gone] of [...links]) {
+        if (wanted.has(peer)) continue;
+        links.delete(peer);
+        seqs.set(peer, gone.nextSeq);
+        gone.remove();
+        options.log.info({ peer }, "peer removed");
+      }
+      inbound.updatePeers([...wanted.keys()]);
+      incoming.updatePeers([...wanted.keys()]);
+      for (const [peer, addresses] of wanted) {
+        const kept = links.get(peer);
+        if (kept !== undefined) kept.updateAddresses(addresses);
+        else {
+          addLink(peer, addresses);
+          options.log.info({ peer, addresses: addresses.map(addressText) }, "peer added");
+        }
+      }
+    },
+    snapshots: () =>
+      [...links].flatMap(([to, { snapshotProgress }]) =>
+        snapshotProgress === null ? [] : [{ to, ...snapshotProgress }],
+      ),
+    stats: () => [...links.values()].map((one) => peerStats(one, inbound, nowMs())),
     strangers: () => ({ ...inbound.strangers }),
     ports: opened.ports,
     async close() {
       if (phase === "closed") return;
       phase = "closed";
       clearInterval(timer);
-      for (const link of links.values()) link.close();
+      for (const one of links.values()) one.close();
       await opened.close();
     },
   };
 }
 
-function helloFrame(options: TransportOptions, peer: PeerConfig, nowMs: number): Buffer {
-  const { cluster, self: from, life } = options;
-  const hello = { protocol: PROTOCOL_VERSION, cluster, from, to: peer.id, life };
+/** The addresses that can be dialled; the others are told. What is replicated must not be able to stop a witness. */
+function usable(peer: WitnessId, addresses: readonly string[], log: TransportLog): HostPort[] {
+  return addresses.flatMap((text) => {
+    try {
+      return [parseAddress(text, `address of peer ${peer}`)];
+    } catch (error) {
+      if (!(error instanceof TransportError)) throw error;
+      log.error({ peer, code: error.code }, `${error.message}; the peer is not dialled there`);
+      return [];
+    }
+  });
+}
+
+function helloFrame(options: TransportOptions, to: WitnessId, nowMs: number): Buffer {
+  const { cluster, self: from, life, disk } = options;
+  const hello = { protocol: PROTOCOL_VERSION, cluster, from, to, life, disk };
   return encodeFrame({ seq: 0, sentMs: nowMs, body: { kind: "hello", hello } });
 }
 
-function checkOptions({ self, selfNodeId, life, peers, heartbeatMs, listen }: TransportOptions): void {
+function checkOptions({ self, disk, life, peers, heartbeatMs, listen }: TransportOptions): void {
   const bad = (message: string): never => {
     throw new TransportError("TRANSPORT_OPTIONS_INVALID", message);
   };
-  const ids = [self, ...peers.map((peer) => peer.id)];
-  const nodes = [selfNodeId, ...peers.map((peer) => peer.nodeId)];
+  const ids = [self, ...peers.map(({ witness }) => witness)];
   if (new Set(ids).size !== ids.length)
     bad(`witness ids repeat: ${ids.join(", ")}; give each witness its own`);
-  if (new Set(nodes).size !== nodes.length) bad(`node ids repeat: ${nodes.join(", ")}`);
+  if (disk === "") bad("disk is empty; give the UUID of the data directory");
   if (!isCount(life)) bad(`life is ${life}, not an integer from 0 to 2^53 - 1`);
   if (!(heartbeatMs > 0)) bad(`heartbeatMs is ${heartbeatMs}, not above 0`);
   if (listen.length === 0) bad("listen is empty; give at least one host:port");
   const silent = peers.find((peer) => peer.addresses.length === 0);
-  if (silent !== undefined) bad(`peer ${silent.id} has no address; give at least one host:port in \`peer\``);
+  if (silent !== undefined)
+    bad(`peer ${silent.witness} has no address; give at least one host:port in \`peer\``);
 }
 
 function peerStats(link: PeerLink, inbound: Inbound, nowMs: number): PeerStats {
-  const sender = inbound.senders.get(link.peer.id);
+  const sender = inbound.senders.get(link.peer);
   const heard = [sender?.lastHeardMs, link.lastAckMs].filter((at) => typeof at === "number");
   const { superseded, overflow, stale } = link.queue.drops;
   return {
-    peer: link.peer.id,
+    peer: link.peer,
     connectionsUp: link.connectionsUp(nowMs),
     connectionsWanted: link.connectionsWanted,
     ...link.roundTrips(),

@@ -1,14 +1,15 @@
 /**
- * Views and forwarded writes as wire fields and back: what of the model travels between witnesses.
+ * Views, forwarded writes and refusals as wire fields and back: what of the model travels between witnesses.
  *
  * People's words (reasons, messages, evidence) are cut and cleaned when written, so that no text an operator
  * or a probed server comes up with can make a peer refuse the message that carries it.
  */
 import { assert } from "../../core/base/assert.js";
 import { epoch, logIndex, siteId, term, witnessId } from "../../core/base/ids.js";
-import type { AdminResponse, WriteRequest } from "../../core/model/admin.js";
+import { type AdminResponse, isMemberWrite, type WriteRequest } from "../../core/model/admin.js";
 import { REFUSAL_CODES, type RefusalCode } from "../../core/model/code.js";
 import type { EvidenceKind, Observation, Opinion, View } from "../../core/model/observation.js";
+import type { SessionKey } from "../../core/model/state.js";
 import type { PeerMessage } from "../../core/witness/contract.js";
 import {
   FieldError,
@@ -28,6 +29,7 @@ import {
   writeNumber,
   writeText,
 } from "./fields.js";
+import { MEMBER_FIELDS, readMember, writeMember } from "./wire-members.js";
 
 /** Most observations in one view: targets of the whole cluster. */
 const OBSERVATION_LIMIT = 16_384;
@@ -49,6 +51,12 @@ const EVIDENCE_KINDS: ReadonlyMap<string, EvidenceKind> = new Map<string, Eviden
 const REFUSALS: ReadonlyMap<string, RefusalCode> = new Map(
   (Object.keys(REFUSAL_CODES) as RefusalCode[]).map((code) => [code, code]),
 );
+type Refused = Extract<PeerMessage, { kind: "refused" }>;
+const REFUSED_CODES: ReadonlyMap<string, Refused["code"]> = new Map<string, Refused["code"]>([
+  ["OTHER_DISK", "other_disk"],
+  ["NO_MEMBER", "no_member"],
+]);
+const REFUSED_CODE_NAMES = invert(REFUSED_CODES);
 const OPINION_NAMES = invert(OPINIONS);
 const EVIDENCE_KIND_NAMES = invert(EVIDENCE_KINDS);
 
@@ -112,7 +120,16 @@ export function writeForward({
   term: led,
   write,
 }: Extract<PeerMessage, { kind: "forward" }>): object {
-  return { request: writeName(request), term: writeCount(led), [write.kind]: writeFields(write) };
+  const { session } = write;
+  const named =
+    session === undefined ? null : { id: writeName(session.id), sequence: writeCount(session.sequence) };
+  const kind = isMemberWrite(write) ? MEMBER_FIELDS[write.kind] : write.kind;
+  return {
+    request: writeName(request),
+    term: writeCount(led),
+    session: named,
+    [kind]: writeFields(write),
+  };
 }
 
 function writeFields(write: WriteRequest): object {
@@ -130,13 +147,26 @@ function writeFields(write: WriteRequest): object {
       return { group: writeText(write.group), by: writeText(write.by) };
     case "transfer":
       return { to: writeText(write.to) };
+    case "member_add":
+    case "member_promote":
+    case "member_remove":
+    case "member_replace":
+      return writeMember(write);
   }
 }
 
 /** The forwarded write in `fields`, or a `FieldError`. */
 export function readForward(fields: Fields): PeerMessage {
   const request = readName(fields, "request");
-  return { kind: "forward", request, term: term(readCount(fields, "term")), write: readWrite(fields) };
+  const write = { ...readWrite(fields), ...readSession(fields) };
+  return { kind: "forward", request, term: term(readCount(fields, "term")), write };
+}
+
+/** The client's own name for the write, if it gave one. */
+function readSession(fields: Fields): { readonly session?: SessionKey } {
+  if (fields["session"] === undefined || fields["session"] === null) return {};
+  const session = readMessage(fields, "session");
+  return { session: { id: readName(session, "id"), sequence: readCount(session, "sequence") } };
 }
 
 function readWrite(fields: Fields): WriteRequest {
@@ -168,6 +198,11 @@ function readWrite(fields: Fields): WriteRequest {
     }
     case "transfer":
       return { kind, to: witnessId(readText(readMessage(fields, kind), "to")) };
+    case "memberAdd":
+    case "memberPromote":
+    case "memberRemove":
+    case "memberReplace":
+      return readMember(kind, readMessage(fields, kind));
     default:
       throw new FieldError("the forwarded write is of a kind that this version does not know");
   }
@@ -212,4 +247,18 @@ export function readForwarded(fields: Fields): PeerMessage {
     };
   }
   throw new FieldError("the forwarded answer is of a kind that this version does not know");
+}
+
+/** The wire fields of what a peer says to a witness whose Raft messages it does not take. */
+export function writeRefusal({ code, message }: Refused): object {
+  return { code: REFUSED_CODE_NAMES.get(code), message: writeText(message) };
+}
+
+/** The refusal in `fields`, or a `FieldError`. */
+export function readRefusal(fields: Fields): Refused {
+  return {
+    kind: "refused",
+    code: readChoice(fields, "code", REFUSED_CODES),
+    message: readText(fields, "message"),
+  };
 }

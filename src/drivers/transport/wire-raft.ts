@@ -2,7 +2,8 @@
  * Raft messages as wire fields and back. Names follow etcd's raftpb.
  *
  * Only what members say to one another may travel: messages to a member's own storage, and the orders that
- * hang on them (`responses`, `vote`), stay at home. A message that contradicts itself is refused here, so
+ * hang on them (`responses`, `vote`), stay at home. A MsgSnap travels without the state in it, as an offer
+ * (wire-snapshot.ts). A message that contradicts itself is refused here, so
  * that consensus never has to ask whether an append's third entry has the third index.
  */
 import { assert } from "../../core/base/assert.js";
@@ -24,7 +25,7 @@ import {
 const ENTRY_LIMIT = 16_384;
 /** Longest `context`: an 8-byte ReadIndex mark or the word of a transfer; this is generous. Unit: bytes. */
 export const CONTEXT_LIMIT = 1024;
-/** Node ids are positions in the list of witnesses. */
+/** Node ids count the members that there ever were. */
 export const NODE_LIMIT = 65_535;
 /** No entry can be larger than a frame, whose size is limited first. Unit: bytes. */
 const ENTRY_BYTES_LIMIT = 64 * 1024 * 1024;
@@ -43,6 +44,7 @@ const TYPES: ReadonlyMap<string, MessageType> = new Map<string, MessageType>([
   ["MSG_READ_INDEX", "MsgReadIndex"],
   ["MSG_READ_INDEX_RESP", "MsgReadIndexResp"],
   ["MSG_PROP", "MsgProp"],
+  ["MSG_SNAP", "MsgSnap"],
 ]);
 const ENTRY_TYPES: ReadonlyMap<string, EntryType> = new Map<string, EntryType>([
   ["NORMAL", "EntryNormal"],
@@ -52,14 +54,17 @@ const ENTRY_TYPES: ReadonlyMap<string, EntryType> = new Map<string, EntryType>([
 const TYPE_NAMES = invert(TYPES);
 const ENTRY_TYPE_NAMES = invert(ENTRY_TYPES);
 
-/** The message types that can travel. */
-export const WIRE_MESSAGE_TYPES: readonly MessageType[] = [...TYPES.values()];
+/** The message types that can travel as they are: all but MsgSnap. */
+export const WIRE_MESSAGE_TYPES: readonly MessageType[] = [...TYPES.values()].filter(
+  (type) => type !== "MsgSnap",
+);
 
-/** The wire fields of `message`. Asserts that it is one between members. */
+/** The wire fields of `message`, but for a snapshot in it. Asserts that it is one between members. */
 export function writeRaft(message: Message): object {
   const type = TYPE_NAMES.get(message.type);
   assert(type !== undefined, () => `${message.type} is no message between members`);
   assert(message.responses.length === 0, () => `${message.type} carries responses, which belong to storage`);
+  assert(message.snapshot === null, () => `${message.type} carries a snapshot, which travels in chunks`);
   assert(message.vote === NO_NODE, () => `${message.type} carries a vote, which belongs to storage`);
   return {
     type,
@@ -82,7 +87,7 @@ export function writeRaft(message: Message): object {
   };
 }
 
-/** The message in `fields`, or a `FieldError`. */
+/** The message in `fields`, but for a snapshot in it, or a `FieldError`. */
 export function readRaft(fields: Fields): Message {
   const message: Message = {
     type: readChoice(fields, "type", TYPES),

@@ -149,7 +149,11 @@ test("a document that would strand something is refused with the remedy", () => 
   });
   refuses(log, configure(next({ version: 1 })), /version 1 is not above 1/);
   refuses(log, configure(next({ cluster: "other" })), /of cluster other, not test/);
-  refuses(log, configure(next({ witnesses: config().witnesses.slice(1) })), /keep the list as it is/);
+  refuses(
+    log,
+    configure(next({ witnesses: config().witnesses.slice(1) })),
+    /leaves out witness w-a, which votes/,
+  );
   refuses(log, configure(next({}, [group(), group()])), /shop stands twice/);
   refuses(log, configure(next({}, [without("a")])), /site a has the ticket of shop: switch over/);
   log.must(decideCommand({ epoch: epoch(2), plan: "failover", from: A, to: B }));

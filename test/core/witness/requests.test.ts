@@ -5,7 +5,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { logIndex, term, witnessId } from "../../../src/core/base/ids.js";
 import type { AdminResponse, WriteRequest } from "../../../src/core/model/admin.js";
-import { Requests, refuse } from "../../../src/core/witness/requests.js";
+import { EMPTY_STATE } from "../../../src/core/model/state.js";
+import { entryOf, Requests, refuse } from "../../../src/core/witness/requests.js";
 
 const [A, B] = [witnessId("w-a"), witnessId("w-b")];
 const WRITE: WriteRequest = { kind: "hold", group: "shop", by: "me", reason: "" };
@@ -74,6 +75,43 @@ test("a repeated write is answered as before and not decided again, however many
   says(...Array.from({ length: 4 * 1024 }, (_, i) => `other ${i} told w-b busy`));
   assert.equal(requests.isRepeated("r", peer), true);
   says("r told w-b unknown_outcome");
+});
+
+test("copies of a named write wait for the first one in the log, also when its client hung up, and get its answer", () => {
+  const { requests, says } = room();
+  const session = { id: "session-of-a-test", sequence: 2 };
+  const client = { kind: "client" } as const;
+  assert.equal(requests.joins("first", client, session), false);
+  requests.onProposed("first", client, session);
+  requests.abandon("first");
+  assert.equal(requests.joins("second", client, session), true);
+  assert.equal(requests.joins("third", { kind: "peer", witness: B }, session), true);
+  assert.equal(requests.joins("later", client, { ...session, sequence: 3 }), false);
+  assert.equal(requests.joins("unnamed", client, undefined), false);
+  const outcome = { kind: "refused", code: "not_held", message: "m" } as const;
+  const command = { kind: "resume", group: "shop", by: "me" } as const;
+  const envelope = { atMs: 1, wallMs: 1, leader: A, request: "first", session, command };
+  const applied = { state: EMPTY_STATE, records: [], accepted: false, reason: "m", outcome };
+  const entry = { index: logIndex(7), term: term(3), envelope, applied };
+  requests.onApplied(entry);
+  says("second told not_held", "third told w-b not_held");
+  requests.onApplied(entry);
+  says();
+  assert.equal(requests.joins("fourth", client, session), false, "what is applied is looked up in the state");
+  requests.onProposed("fourth", client, session);
+  requests.joins("fifth", client, session);
+  requests.onLeadershipLost(A);
+  says("fourth told unknown_outcome", "fifth told unknown_outcome");
+  assert.equal(requests.joins("sixth", client, session), false);
+});
+
+test("a refusal of a named write goes through the log, unless it is to be asked again; of another it is told at once", () => {
+  const session = { id: "session-of-a-test", sequence: 1 };
+  const no = refuse("not_held", "m");
+  assert.deepEqual(entryOf({ ...WRITE, session }, no), { kind: "refuse", code: "not_held", message: "m" });
+  assert.equal(entryOf(WRITE, no), no);
+  const later = refuse("not_ready", "m");
+  assert.equal(entryOf({ ...WRITE, session }, later), later);
 });
 
 test("a read is asked again until its index is confirmed, answered when that is applied, and given up in the end", () => {

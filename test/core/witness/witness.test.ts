@@ -381,3 +381,30 @@ test("what was committed before this life is not told again; what is committed i
     if (effect.kind === "publish" && effect.event.kind === "audit") told.push(effect.event.record.kind);
   assert.deepEqual([h.audited, told], [[], ["hold"]]);
 });
+
+test("a message that is for another node, or from another node than its sender, does not reach Raft", () => {
+  const hand = new Hand().start();
+  const before = hand.term;
+  hand.hear({
+    kind: "raft",
+    message: message({ type: "MsgHeartbeat", from: nodeId(3), to: nodeId(1), term: term(before + 5) }),
+  });
+  hand.hear({
+    kind: "raft",
+    message: message({ type: "MsgHeartbeat", from: nodeId(2), to: nodeId(3), term: term(before + 5) }),
+  });
+  assert.equal(hand.term, before);
+  hand.raft({ type: "MsgHeartbeat", term: term(before + 5) });
+  assert.equal(hand.term, before + 5);
+});
+
+test("what a peer says to a witness whose messages it does not take reaches people", () => {
+  const hand = new Hand().start();
+  const effects = hand.hear({ kind: "refused", code: "other_disk", message: "add it again" });
+  assert.deepEqual(effects, [
+    {
+      kind: "publish",
+      event: { kind: "warning", code: "other_disk", message: "w-b says: add it again" },
+    },
+  ]);
+});

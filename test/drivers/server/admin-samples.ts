@@ -2,14 +2,25 @@
  * Admin data for tests: a cluster of three witnesses and two sites just after a failover, and a small backend that
  * serves it. The backend is data behind the interface `AdminBackend`; it decides nothing.
  */
-import { epoch, logIndex, siteId, term, witnessId } from "../../../src/core/base/ids.js";
+import {
+  epoch,
+  logIndex,
+  nodeId,
+  siteId,
+  term,
+  type WitnessId,
+  witnessId,
+} from "../../../src/core/base/ids.js";
 import type {
   AdminRequest,
   AdminResponse,
   Explanation,
   GroupReport,
+  MemberProgress,
+  MembersReport,
   StatusReport,
 } from "../../../src/core/model/admin.js";
+import type { Member } from "../../../src/core/model/members.js";
 import type { Evidence, Opinion, TargetVerdict } from "../../../src/core/model/observation.js";
 import type {
   AuditRecord,
@@ -199,6 +210,73 @@ export const GROUP: GroupReport = {
   },
 };
 
+function member(witness: WitnessId, node: number, change: Partial<Member> = {}): Member {
+  return {
+    witness,
+    node: nodeId(node),
+    site: LYON,
+    peers: [`10.1.0.${node}:7400`, `10.9.0.${node}:7400`],
+    admin: `10.1.0.${node}:7401`,
+    dns: `10.1.0.${node}:53`,
+    role: "voter",
+    disk: `disk-${node}`,
+    replaces: null,
+    inDocument: true,
+    sinceMs: 12_000,
+    ...change,
+  };
+}
+
+export const PROGRESS: MemberProgress = {
+  match: logIndex(4712),
+  active: true,
+  state: "StateReplicate",
+  snapshot: null,
+  refused: null,
+};
+
+/** Three voters, of which w3 is lost and being replaced, as the leader w2 sees them. */
+export const MEMBERS_REPORT: MembersReport = {
+  witness: W2,
+  leader: W2,
+  leaderNode: nodeId(2),
+  appliedIndex: logIndex(4711),
+  lastIndex: logIndex(4712),
+  clusterTimeMs: NOW_MS,
+  changeRunning: false,
+  members: [
+    { member: member(W1, 1), progress: { ...PROGRESS, match: logIndex(4700) } },
+    { member: member(W2, 2), progress: PROGRESS },
+    {
+      member: member(W3, 3),
+      progress: {
+        ...PROGRESS,
+        match: logIndex(17),
+        active: false,
+        state: "StateProbe",
+        refused: "other_disk",
+      },
+    },
+    {
+      member: member(W3, 4, {
+        site: null,
+        dns: null,
+        role: "learner",
+        disk: null,
+        replaces: nodeId(3),
+        inDocument: false,
+        sinceMs: NOW_MS - 60_000,
+      }),
+      progress: {
+        ...PROGRESS,
+        match: logIndex(0),
+        state: "StateSnapshot",
+        snapshot: { sentBytes: 13_000_000, totalBytes: 52_000_000 },
+      },
+    },
+  ],
+};
+
 export const STATUS: StatusReport = {
   cluster: "acme",
   witness: W1,
@@ -217,6 +295,7 @@ export const STATUS: StatusReport = {
   configVersion: 3,
   configDiffers: false,
   witnesses: WITNESSES,
+  members: MEMBERS_REPORT.members.slice(0, 2),
   groups: [GROUP],
 };
 
@@ -268,6 +347,8 @@ export class SampleBackend implements AdminBackend {
     switch (request.kind) {
       case "status":
         return { kind: "status", status: STATUS };
+      case "members":
+        return { kind: "members", report: MEMBERS_REPORT };
       case "explain":
         return request.group === "shop"
           ? { kind: "explain", explanation: EXPLANATION }

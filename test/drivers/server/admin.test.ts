@@ -14,7 +14,16 @@ import { type AdminServer, startAdminServer } from "../../../src/drivers/server/
 import { type AdminConnection, connectAdmin } from "../../../src/drivers/server/admin-client.js";
 import { ADMIN_SERVICE } from "../../../src/drivers/server/admin-proto.js";
 import { GRPC_STATUS } from "../../../src/drivers/server/grpc-status.js";
-import { EXPLANATION, record, SampleBackend, SILENT_LOG, STATUS, until, W2 } from "./admin-samples.js";
+import {
+  EXPLANATION,
+  MEMBERS_REPORT,
+  record,
+  SampleBackend,
+  SILENT_LOG,
+  STATUS,
+  until,
+  W2,
+} from "./admin-samples.js";
 
 let backend: SampleBackend;
 let server: AdminServer;
@@ -161,6 +170,61 @@ describe("writes", () => {
       assert.equal(answer.kind === "accepted" && answer.epoch, null);
     }
     assert.deepEqual(backend.requests, [switchover, hold, resume, transfer]);
+  });
+
+  it("carries the members and every field of the requests that change them", async () => {
+    const w3 = witnessId("w3");
+    const place = { site: siteId("paris"), peers: ["10.2.0.5:7400"], dns: "10.2.0.5:53" };
+    const none = { site: null, dns: null };
+    const requests = [
+      { kind: "member_add", witness: w3, ...place, admin: "10.2.0.5:7401", by: "anna" },
+      { kind: "member_add", witness: w3, ...none, peers: ["h:1", "h:2"], admin: "h:3", by: "anna" },
+      { kind: "member_promote", witness: w3, by: "anna" },
+      { kind: "member_remove", witness: w3, force: true, by: "anna" },
+      {
+        kind: "member_replace",
+        witness: w3,
+        successor: null,
+        ...none,
+        peers: [],
+        admin: null,
+        force: false,
+        by: "a",
+      },
+      {
+        kind: "member_replace",
+        witness: w3,
+        successor: witnessId("w4"),
+        ...place,
+        admin: "h:3",
+        force: true,
+        by: "anna",
+      },
+    ] as const;
+    for (const request of requests) {
+      const answer = await connection.request(request, 30_000);
+      assert.equal(answer.kind, "accepted", JSON.stringify(answer));
+    }
+    assert.deepEqual(backend.requests, requests);
+    const answer = await connection.request({ kind: "members" }, 30_000);
+    assert.deepEqual(answer, { kind: "members", report: MEMBERS_REPORT });
+  });
+
+  it("refuses addresses that no document could hold, with field, value and remedy", async () => {
+    const base = { kind: "member_add", witness: witnessId("w4"), site: null, dns: null, by: "anna" } as const;
+    for (const [change, message] of [
+      [{ peers: [], admin: "h:1" }, /peers has 0 addresses: give 1 to 16/],
+      [{ peers: ["h:1", "H:1"], admin: "h:1" }, /peers has h:1 twice/],
+      [{ peers: ["10.0.0.256:1"], admin: "h:1" }, /peers is "10\.0\.0\.256:1", which has no host name/],
+      [{ peers: ["fe80::1"], admin: "h:1" }, /IPv6 address without brackets/],
+      [{ peers: ["h:0"], admin: "h:1" }, /port out of bounds/],
+      [{ peers: ["h:1"], admin: "h" }, /admin is "h", which is no host:port: give host:port/],
+    ] as const) {
+      const answer = await connection.request({ ...base, ...change }, 30_000);
+      assert.equal(answer.kind === "refused" && answer.code, "invalid");
+      assert.match(answer.kind === "refused" ? answer.message : "", message);
+    }
+    assert.deepEqual(backend.requests, []);
   });
 
   for (const code of Object.keys(REFUSAL_CODES) as RefusalCode[]) {

@@ -2,7 +2,7 @@
 import { createServer } from "node:net";
 import { logIndex, NO_NODE, nodeId, term, witnessId } from "../../../src/core/base/ids.js";
 import type { Entry, Message, MessageType } from "../../../src/core/raft/types.js";
-import type { PeerMessage } from "../../../src/core/witness/contract.js";
+import type { PeerAddress, PeerMessage } from "../../../src/core/witness/contract.js";
 import type { TransportLog } from "../../../src/drivers/transport/log.js";
 import {
   openTransport,
@@ -75,8 +75,18 @@ export function commitOf(message: PeerMessage): number | null {
 
 export interface Member {
   readonly transport: Transport;
-  readonly got: { from: string; message: PeerMessage }[];
+  readonly got: { from: string; message: PeerMessage; disk: string }[];
   readonly log: MemoryLog;
+}
+
+/** The disk of member `w<number>`. */
+export function diskOf(number: number): string {
+  return `00000000-0000-4000-8000-${String(number).padStart(12, "0")}`;
+}
+
+/** Peers as the transport takes them. */
+export function peersOf(peers: readonly (readonly [number, ...string[]])[]): PeerAddress[] {
+  return peers.map(([peer, ...addresses]) => ({ witness: witnessId(`w${peer}`), addresses }));
 }
 
 /** Opens a member named `w<number>` that dials the given peers, `[number, address…]`. */
@@ -90,16 +100,12 @@ export async function member(
   const transport = await openTransport({
     cluster: "test",
     self: witnessId(`w${number}`),
-    selfNodeId: nodeId(number),
+    disk: diskOf(number),
     life: 1000 + number,
     listen: ["127.0.0.1:0"],
-    peers: peers.map(([peer, ...addresses]) => ({
-      id: witnessId(`w${peer}`),
-      nodeId: nodeId(peer),
-      addresses,
-    })),
+    peers: peersOf(peers),
     heartbeatMs: 50,
-    onMessage: (from, message) => got.push({ from, message }),
+    onMessage: (from, message, disk) => got.push({ from, message, disk }),
     log,
     ...more,
   });

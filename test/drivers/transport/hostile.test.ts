@@ -7,7 +7,7 @@ import { type TestContext, test } from "node:test";
 import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js";
 import { witnessId } from "../../../src/core/base/ids.js";
 import { encodeFrame, type FrameBody, STREAM_PATH } from "../../../src/drivers/transport/wire.js";
-import { freePorts, heartbeat, type Member, member, sleep, until } from "./helpers.js";
+import { diskOf, freePorts, heartbeat, type Member, member, sleep, until } from "./helpers.js";
 
 /** w2 listening, and w1 that sends it a heartbeat every 20 ms. */
 async function served(t: TestContext): Promise<{ port: number; b: Member; isServed: () => Promise<void> }> {
@@ -85,7 +85,7 @@ function openStream(t: TestContext, port: number, options: object = {}) {
 
 const hello = (more: object = {}): FrameBody => ({
   kind: "hello",
-  hello: { protocol: 1, cluster: "test", from: "w1", to: "w2", life: 5, ...more },
+  hello: { protocol: 2, cluster: "test", from: "w1", to: "w2", life: 5, disk: diskOf(1), ...more },
 });
 
 test("a message of 100 MB is refused without being read into memory", async (t) => {
@@ -119,7 +119,7 @@ test("a compressed message that unpacks to more than the limit is refused, too",
   await isServed();
 });
 
-test("a stream that does not open with a hello, or with a newer one, ends with a status that says so", async (t) => {
+test("a stream without a hello, or with one of another protocol, ends with a status that says so", async (t) => {
   const { port, b, isServed } = await served(t);
   const ping = openStream(t, port);
   ping.write({ kind: "ping" });
@@ -134,6 +134,17 @@ test("a stream that does not open with a hello, or with a newer one, ends with a
   await until(() => newer.end.error !== null, "the refusal");
   assert.equal(newer.end.error?.code, status.FAILED_PRECONDITION);
   assert.match(newer.end.error?.details ?? "", /^newer_protocol: .*99.*upgrade/);
+  const older = openStream(t, port);
+  older.write(hello({ protocol: 1 }));
+  await until(() => older.end.error !== null, "the refusal");
+  assert.match(older.end.error?.details ?? "", /^older_protocol: .*upgrade/);
+  const diskless = openStream(t, port);
+  // Field 6 of the hello, renamed to a field that nobody knows.
+  const bytes = encodeFrame({ seq: 0, sentMs: 1, body: hello() });
+  bytes[bytes.lastIndexOf(Buffer.from("3224", "hex"))] = 0x3a;
+  diskless.stream.write(bytes);
+  await until(() => diskless.end.error !== null, "the refusal");
+  assert.match(diskless.end.error?.details ?? "", /^bad_hello: .*disk/);
   assert.equal(b.transport.strangers().newer_protocol, 1);
   await isServed();
 });

@@ -4,11 +4,10 @@
 import assert from "node:assert/strict";
 import { createServer, type Server, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
-import { nodeId, witnessId } from "../../../src/core/base/ids.js";
-import type { PeerMessage } from "../../../src/core/witness/contract.js";
+import { witnessId } from "../../../src/core/base/ids.js";
 import type { TransportError } from "../../../src/drivers/transport/errors.js";
 import type { TransportOptions } from "../../../src/drivers/transport/transport.js";
-import { commitOf, freePorts, heartbeat, type Member, member, raftMessage, sleep, until } from "./helpers.js";
+import { freePorts, heartbeat, type Member, member, sleep, until } from "./helpers.js";
 
 /** w1 dials w2; both with what the test changes. */
 async function two(
@@ -28,7 +27,7 @@ const to2 = witnessId("w2");
 for (const [what, reason, one, other] of [
   ["another cluster", "foreign_cluster", { cluster: "elsewhere" }, {}],
   ["somebody meant for another witness", "wrong_witness", {}, { self: witnessId("w9") }],
-  ["a witness that is not configured", "unknown_peer", { self: witnessId("w7") }, {}],
+  ["a witness that is no peer", "unknown_peer", { self: witnessId("w7") }, {}],
 ] as const) {
   test(`${what} is refused, counted, and told why on both sides`, async (t) => {
     const [a, b] = await two(t, one, other);
@@ -51,23 +50,6 @@ for (const [what, reason, one, other] of [
     assert.match(a.transport.stats()[0]?.lastTrouble ?? "", new RegExp(reason));
   });
 }
-
-test("a message that names another sender or another receiver does not reach the core", async (t) => {
-  const [a, b] = await two(t);
-  const view = { witness: witnessId("w3"), life: 1, seq: 1, abstaining: false, observations: [] };
-  const bad: PeerMessage[] = [heartbeat(3, 2, 1), heartbeat(1, 3, 1), { kind: "view", view }];
-  for (const message of bad) a.transport.send(to2, message, { urgent: false });
-  // A transfer names the witness that shall lead, whoever asks for it.
-  const transfer: PeerMessage = { kind: "raft", message: raftMessage("MsgTransferLeader", 3, 2) };
-  a.transport.send(to2, transfer, { urgent: false });
-  a.transport.send(to2, heartbeat(1, 2, 5), { urgent: false });
-  await until(() => b.got.length >= 2, "the honest ones");
-  assert.deepEqual(
-    b.got.map(({ message }) => message).sort((x, y) => (commitOf(x) ?? 0) - (commitOf(y) ?? 0)),
-    [transfer, heartbeat(1, 2, 5)],
-  );
-  assert.equal(b.transport.stats()[0]?.refusedFrom.malformed, bad.length);
-});
 
 async function openError(options: Partial<TransportOptions>): Promise<TransportError> {
   try {
@@ -95,10 +77,10 @@ test("a port in use, an address of another machine and a bad address each say wh
     assert.equal(bad.code, "TRANSPORT_ADDRESS_INVALID", address);
     assert.ok(bad.message.includes(address));
   }
-  const port0 = await openError({ peers: [{ id: to2, nodeId: nodeId(2), addresses: ["127.0.0.1:0"] }] });
+  const port0 = await openError({ peers: [{ witness: to2, addresses: ["127.0.0.1:0"] }] });
   assert.equal(port0.code, "TRANSPORT_ADDRESS_INVALID", "nobody can be dialled at port 0");
   const self = await openError({
-    peers: [{ id: witnessId("w1"), nodeId: nodeId(2), addresses: ["127.0.0.1:1"] }],
+    peers: [{ witness: witnessId("w1"), addresses: ["127.0.0.1:1"] }],
   });
   assert.equal(self.code, "TRANSPORT_OPTIONS_INVALID");
 });
