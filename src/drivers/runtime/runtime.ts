@@ -6,6 +6,8 @@
  * write's `release` leaves after that write is durable and never before; a failed write ends the process, and
  * nothing is sent after it.
  */
+
+import type { LogIndex } from "../../core/base/ids.js";
 import {
   type AdminRequest,
   type AdminResponse,
@@ -20,6 +22,11 @@ import type { Witness } from "../../core/witness/witness.js";
 /** What the effects need of the world. */
 export interface World {
   persist(effect: Extract<Effect, { kind: "persist" }>): Promise<void>;
+  /** In order with `persist`: what is handed in later waits for it. */
+  adopt(effect: Extract<Effect, { kind: "adopt" }>): Promise<void>;
+  /** Resolves with the index up to which the log is gone. */
+  compact(effect: Extract<Effect, { kind: "compact" }>): Promise<LogIndex>;
+  peers(effect: Extract<Effect, { kind: "peers" }>): void;
   send(effect: Extract<Effect, { kind: "send" }>): void;
   probe(effect: Extract<Effect, { kind: "probe" }>): Promise<ProbeResult>;
   actuate(effect: Extract<Effect, { kind: "actuate" }>): Promise<StepOutcome>;
@@ -191,6 +198,17 @@ export class Runtime {
       case "persist":
         void this.persist(effect);
         return;
+      case "adopt":
+        void this.world.adopt(effect).catch((thrown: unknown) => this.diskFailed(thrown));
+        return;
+      case "compact":
+        void this.world.compact(effect).then(
+          (base) => this.post({ kind: "compacted", base }),
+          (thrown: unknown) => this.diskFailed(thrown),
+        );
+        return;
+      case "peers":
+        return this.world.peers(effect);
       case "send":
         return this.world.send(effect);
       case "probe":
@@ -222,12 +240,16 @@ export class Runtime {
     try {
       await this.world.persist(effect);
     } catch (thrown) {
-      return this.halt(EXIT_STORAGE, "the disk failed; nothing was acknowledged after that", thrown);
+      return this.diskFailed(thrown);
     }
     if (this.halted) return;
     for (const { to, message } of effect.release)
       this.world.send({ kind: "send", to, message, urgent: true });
     this.postSoon({ kind: "persisted", write: effect.write });
+  }
+
+  private diskFailed(thrown: unknown): void {
+    this.halt(EXIT_STORAGE, "the disk failed; nothing was acknowledged after that", thrown);
   }
 
   private halt(code: number, reason: string, thrown: unknown): void {

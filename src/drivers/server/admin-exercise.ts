@@ -14,7 +14,7 @@ import { type GrpcStatus, toGrpcStatus } from "./grpc-status.js";
 /** Requests of one stream that may wait for their answer at once. */
 const OUTSTANDING_MAX = 256;
 /** Largest `data`. Unit: bytes. */
-export const DATA_BYTES_MAX = 16 * 1024;
+const DATA_BYTES_MAX = 16 * 1024;
 
 /** Where an exercise is done. */
 export interface ExerciseBackend {

@@ -96,12 +96,14 @@ export function parseRequest(method: RequestMethod, wire: WireObject): AdminRequ
           admin: address(wire["admin"], "admin"),
           dns: optional(wire, "dns", addressOf),
           by: line(wire, "by", true),
+          ...session(wire),
         };
       case "PromoteMember":
         return {
           kind: "member_promote",
           witness: witnessId(name(wire, "witness")),
           by: line(wire, "by", true),
+          ...session(wire),
         };
       case "RemoveMember":
         return {
@@ -109,6 +111,7 @@ export function parseRequest(method: RequestMethod, wire: WireObject): AdminRequ
           witness: witnessId(name(wire, "witness")),
           force: wire["force"] === true,
           by: line(wire, "by", true),
+          ...session(wire),
         };
       case "ReplaceMember":
         return {
@@ -121,6 +124,7 @@ export function parseRequest(method: RequestMethod, wire: WireObject): AdminRequ
           dns: optional(wire, "dns", addressOf),
           force: wire["force"] === true,
           by: line(wire, "by", true),
+          ...session(wire),
         };
     }
   });

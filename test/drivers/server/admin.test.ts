@@ -162,8 +162,9 @@ describe("writes", () => {
       epoch: epoch(6),
       message: "switchover is decided",
     });
-    const hold = { kind: "hold", group: "shop", by: "anna", reason: "disk swap" } as const;
-    const resume = { kind: "resume", group: "shop", by: "anna" } as const;
+    const session = { id: "0123456789abcdef", sequence: Number.MAX_SAFE_INTEGER };
+    const hold = { kind: "hold", group: "shop", by: "anna", reason: "disk swap", session } as const;
+    const resume = { kind: "resume", group: "shop", by: "anna", session } as const;
     const transfer = { kind: "transfer", to: witnessId("w3") } as const;
     for (const request of [hold, resume, transfer]) {
       const answer = await connection.request(request, 30_000);
@@ -288,6 +289,18 @@ describe("bad input", () => {
       "Hold",
       Buffer.concat([field(1, "shop"), field(2, "anna")]),
       /reason is empty/,
+    ],
+    [
+      "a session whose id two clients could choose",
+      "Resume",
+      Buffer.concat([field(1, "shop"), field(2, "anna"), field(3, field(1, "short"))]),
+      /session\.id is "short": give 16/,
+    ],
+    [
+      "a session without a number",
+      "Resume",
+      Buffer.concat([field(1, "shop"), field(2, "anna"), field(3, field(1, "0123456789abcdef"))]),
+      /session\.sequence is "0": count/,
     ],
     [
       "a reason of 501 characters",

@@ -96,7 +96,7 @@ const view: fc.Arbitrary<View> = fc.record({
 });
 
 const peers = fc.array(name, { maxLength: 3 });
-const write: fc.Arbitrary<WriteRequest> = fc.oneof(
+const unnamed: fc.Arbitrary<WriteRequest> = fc.oneof(
   fc.record({ kind: fc.constant("switchover"), group: text, to: text.map(siteId), by: text, reason: text }),
   fc.record({ kind: fc.constant("hold"), group: text, by: text, reason: text }),
   fc.record({ kind: fc.constant("resume"), group: text, by: text }),
@@ -128,6 +128,10 @@ const write: fc.Arbitrary<WriteRequest> = fc.oneof(
     force: fc.boolean(),
     by: text,
   }),
+);
+const write: fc.Arbitrary<WriteRequest> = fc.oneof(
+  unnamed,
+  fc.tuple(unnamed, name, count).map(([bare, id, sequence]) => ({ ...bare, session: { id, sequence } })),
 );
 const response: fc.Arbitrary<AdminResponse> = fc.oneof(
   fc.record({
@@ -353,9 +357,12 @@ function checkFrame({ seq, sentMs: at, body }: Frame): void {
       return checkRaft(body.message.message);
     case "view":
       return checkView(body.message.view);
-    case "forward":
+    case "forward": {
+      const { session, ...write } = body.message.write;
       assert.ok(body.message.request.length > 0 && isCount(body.message.term));
-      return checkStrings(body.message.write);
+      if (session !== undefined) assert.ok(session.id.length > 0 && isCount(session.sequence));
+      return checkStrings(write);
+    }
     case "refused":
       assert.ok(["other_disk", "no_member"].includes(body.message.code));
       return checkStrings(body.message);
