@@ -52,9 +52,13 @@ interface Subject {
   readonly name: "ours" | "etcd";
   /** By member. */
   readonly pids: Readonly<Record<string, number>>;
-  readonly leader: string;
-  readonly clients: Clients;
+  leader: string;
+  clients: Clients;
+  /** The leading member and its address now: leadership may move, for instance to a witness that is preferred. */
+  readonly find: () => Promise<{ readonly name: string; readonly address: string }>;
 }
+
+type Idler = Pick<Subject, "name" | "pids" | "leader">;
 
 /** One round: latencies in ms, CPU of all members together and of the clients in µs for each operation. */
 interface Round {
@@ -78,7 +82,18 @@ async function cpuOf(pids: Subject["pids"]): Promise<Record<string, number>> {
   return Object.fromEntries(await Promise.all(pairs));
 }
 
+/** Makes the clients talk to the member that leads now. */
+async function follow(subject: Subject): Promise<void> {
+  const { name, address } = await subject.find();
+  if (name === subject.leader) return;
+  say(`  ${subject.name}: ${name} leads now`);
+  await subject.clients.end();
+  subject.leader = name;
+  subject.clients = await Clients.start(PROCESSES, address, subject.name);
+}
+
 async function measure(subject: Subject, clients: number): Promise<Round> {
+  await follow(subject);
   const before = await cpuOf(subject.pids);
   const results = await subject.clients.run({ clients, seconds: seconds ?? 0, bytes: bytes ?? 0 });
   const after = await cpuOf(subject.pids);
@@ -115,7 +130,7 @@ function medians(all: readonly Round[]): Round {
 }
 
 /** Leaves the members alone; per cent of a core and MB of each. */
-async function rest(subjects: readonly Omit<Subject, "clients">[]): Promise<Record<string, object>> {
+async function rest(subjects: readonly Idler[]): Promise<Record<string, object>> {
   const before = await Promise.all(subjects.map(({ pids }) => cpuOf(pids)));
   await sleep((idle ?? 0) * 1000);
   const seen = subjects.map(async ({ name, pids, leader }, i) => {
@@ -186,13 +201,13 @@ async function main(): Promise<void> {
     throw error;
   });
   await cluster.calm(leader);
-  const ours: Omit<Subject, "clients"> = {
+  const ours: Idler = {
     name: "ours",
     pids: Object.fromEntries(WITNESSES.map((id) => [id, cluster.pid(id)])),
     leader,
   };
   const theirs = etcd === null ? null : await etcd.leader();
-  const idlers: Omit<Subject, "clients">[] = [ours];
+  const idlers: Idler[] = [ours];
   if (etcd !== null && theirs !== null) idlers.push({ name: "etcd", pids: etcd.pids, leader: theirs.name });
   say(`at rest for ${idle} s`);
   const atRest = await rest(idlers);
@@ -200,10 +215,16 @@ async function main(): Promise<void> {
 
   const subjects: Subject[] = [];
   for (const idler of idlers) {
-    const address = idler.name === "ours" ? cluster.place(leader).admin : (theirs?.address ?? "");
+    const find = async (): Promise<{ name: string; address: string }> => {
+      if (idler.name === "etcd" && etcd !== null) return await etcd.leader();
+      const name = await cluster.leader();
+      return { name, address: cluster.place(name).admin };
+    };
+    const { name, address } = await find();
     const clients = await Clients.start(PROCESSES, address, idler.name);
-    closers.push(() => clients.end());
-    subjects.push({ ...idler, clients });
+    const subject: Subject = { ...idler, leader: name, clients, find };
+    closers.push(() => subject.clients.end());
+    subjects.push(subject);
   }
   const results: Record<string, Record<string, Round>> = {};
   for (const clients of clientCounts) {
