@@ -215,8 +215,9 @@ export class Replica {
    */
   onMessage(message: Message): Adopted | null {
     const leads = message.type === "MsgApp" || message.type === "MsgHeartbeat" || message.type === "MsgSnap";
-    const adopted =
-      leads && message.to > this.adopted.node && this.installing === null ? this.rename(message.to) : null;
+    const added = leads && message.to > this.adopted.node && this.installing === null;
+    const mayChange = added && (this.node.status().lastIndex === 0 || this.state.members.length > 0);
+    const adopted = mayChange ? this.rename(message.to) : null;
     this.node.step(message);
     return adopted;
   }

@@ -138,7 +138,7 @@ export class GroupWriter {
   append({ hardState, entries, snapshot = null }: AppendWrite): Promise<void> {
     return this.#handIn({
       kind: snapshot === null ? "append" : "install",
-      prepare: snapshot === null ? null : () => this.#parts.snapshots.write(snapshot),
+      prepare: snapshot === null ? null : () => this.#parts.snapshots.write(snapshot, "received"),
       isEmpty: hardState === null && entries.length === 0 && snapshot === null,
       entries,
       take: () => {
@@ -249,9 +249,11 @@ export class GroupWriter {
 
   /** See `Storage.compact`. An install may be handed in at each `await`. */
   async #compact(snapshot: StateSnapshot, keepFrom: LogIndex): Promise<LogIndex> {
-    if (this.#refusal !== null) throw this.#refusal;
+    // What it is taken of must be durable before it: judge.ts takes one ahead of the log for a rolled back
+    // disk.
+    await this.#durableBase();
     const { base, last } = this.#log.state;
-    if (snapshot.index < base.index) return base.index;
+    if (snapshot.index < base.index) return await this.#durableBase();
     this.#orRefuse(() => {
       const { index, term } = snapshot;
       assert(keepFrom >= 1 && keepFrom <= index + 1, () => {
@@ -262,7 +264,7 @@ export class GroupWriter {
       });
     });
     await this.#orFail("write a snapshot", () => {
-      return this.#parts.snapshots.write(snapshot, () => this.#refusal === null);
+      return this.#parts.snapshots.write(snapshot, "taken", () => this.#refusal === null);
     });
     while (keepFrom - 1 > this.#log.state.base.index) {
       await this.#handIn({
@@ -274,7 +276,13 @@ export class GroupWriter {
       });
     }
     await this.#prune();
-    return this.#log.state.base.index;
+    return await this.#durableBase();
+  }
+
+  /** The base when all that was handed in is durable: an install on its way may have moved it. */
+  async #durableBase(): Promise<LogIndex> {
+    await this.append({ hardState: null, entries: [] });
+    return this.#mark.base.index;
   }
 
   /** Removes the snapshots that are not needed any more. */
@@ -346,8 +354,10 @@ export class GroupWriter {
     );
     const tookMs = performance.now() - startedAt;
     this.#counts.batches++;
-    this.#counts.writes += group.length;
-    for (const pending of group) this.#counts.entries += pending.entryCount;
+    for (const pending of group) {
+      if (!pending.isEmpty) this.#counts.writes++;
+      this.#counts.entries += pending.entryCount;
+    }
     this.#counts.lastWriteMs = tookMs;
     this.#counts.slowestWriteMs = Math.max(this.#counts.slowestWriteMs, tookMs);
   }

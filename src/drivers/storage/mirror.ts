@@ -71,23 +71,39 @@ export class Mirror {
   }
 }
 
-/** The bytes of the slot file at `path`; null if it is missing or the disk does not give them back. */
-export async function readSlot(path: string): Promise<Uint8Array | null> {
+/**
+ * The bytes of both slot files; null for one that is missing, or that the disk does not give back while it
+ * gives back the other. A disk that gives back neither may do so after the next start: that is no loss.
+ */
+export async function readSlots(
+  paths: readonly [string, string],
+): Promise<readonly [Uint8Array | null, Uint8Array | null]> {
+  const failures: unknown[] = [];
+  const read = (path: string): Promise<Uint8Array | null> =>
+    readSlot(path).catch((thrown: unknown) => {
+      if ((thrown as { code?: unknown }).code !== "EIO") {
+        throw storageError(thrown, "read the mirror of the hard state", path);
+      }
+      failures.push(thrown);
+      return null;
+    });
+  const slots = [await read(paths[0]), await read(paths[1])] as const;
+  if (failures.length === 2) throw storageError(failures[0], "read the mirror of the hard state", paths[0]);
+  return slots;
+}
+
+async function readSlot(path: string): Promise<Uint8Array | null> {
   let handle: FileHandle;
   try {
     handle = await open(path, "r");
   } catch (thrown) {
-    const code = (thrown as { code?: unknown }).code;
-    if (code === "ENOENT" || code === "EIO") return null;
-    throw storageError(thrown, "read the mirror of the hard state", path);
+    if ((thrown as { code?: unknown }).code === "ENOENT") return null;
+    throw thrown;
   }
   try {
     const bytes = new Uint8Array(MARK_LENGTH);
     const { bytesRead } = await handle.read(bytes, 0, MARK_LENGTH, 0);
     return bytes.subarray(0, bytesRead);
-  } catch (thrown) {
-    if ((thrown as { code?: unknown }).code === "EIO") return null;
-    throw storageError(thrown, "read the mirror of the hard state", path);
   } finally {
     await handle.close();
   }

@@ -365,7 +365,7 @@ test("a message that is for another node, or from another node than its sender, 
   });
   hand.hear({
     kind: "raft",
-    message: message({ type: "MsgHeartbeat", from: nodeId(2), to: nodeId(3), term: term(before + 5) }),
+    message: message({ type: "MsgVote", from: nodeId(2), to: nodeId(3), term: term(before + 5) }),
   });
   assert.equal(hand.term, before);
   hand.raft({ type: "MsgHeartbeat", term: term(before + 5) });
@@ -378,7 +378,11 @@ test("what a peer says to a witness whose messages it does not take reaches peop
   assert.deepEqual(effects, [
     {
       kind: "publish",
-      event: { kind: "warning", code: "other_disk", message: "w-b says: add it again" },
+      event: {
+        kind: "warning",
+        code: "other_disk",
+        message: "w-b does not take part with this witness: add it again",
+      },
     },
   ]);
 });
