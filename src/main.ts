@@ -151,7 +151,7 @@ async function run(options: RunOptions, own: Own, log: Log, closers: Closer[]): 
       peer === self ? [] : [{ witness: peer.id, addresses: peer.peers }],
     ),
     heartbeatMs: config.timings.heartbeatMs,
-    onMessage: (from, message, disk) => runtime.post({ kind: "message", from, disk, message }),
+    onMessage: (from, message, disk) => runtime.postSoon({ kind: "message", from, disk, message }),
     onSnapshotSent: (to, index, ok) => runtime.post({ kind: "snapshot_sent", to, index, ok }),
     log,
   });

@@ -23,6 +23,7 @@ import { Detector, judgeGroup } from "../health/health.js";
 import {
   type AdminRequest,
   type AdminResponse,
+  type ExerciseRequest,
   isMemberWrite,
   type MemberWrite,
   type Refusal,
@@ -166,12 +167,17 @@ export class Witness {
     return this.leaderHeardAtMonoMs === null ? null : Math.max(0, monoMs - this.leaderHeardAtMonoMs);
   }
 
-  /** Takes one input; returns what is to be done, in order. */
-  step(input: Input): Effect[] {
+  /**
+   * Takes inputs, in order; returns what is to be done, in order. What came in one moment costs less at once:
+   * Raft is drained after all of it, so that several proposals are one write and one message to each peer.
+   */
+  step(...inputs: readonly Input[]): Effect[] {
     this.effects = [];
-    if (this.halted) return this.effects;
-    if (this.replica === null && input.kind !== "restored") this.onEarly(input);
-    else this.onInput(input);
+    for (const input of inputs) {
+      if (this.halted) break;
+      if (this.replica === null && input.kind !== "restored") this.onEarly(input);
+      else this.onInput(input);
+    }
     if (this.replica !== null) this.settle(this.replica);
     const { effects } = this;
     this.effects = [];
@@ -383,7 +389,7 @@ export class Witness {
     const { type } = message;
     if (type !== "MsgApp" && type !== "MsgHeartbeat" && type !== "MsgSnap") return;
     this.refusal = null;
-    if (replica.witnessOf(replica.status().lead) === from) this.leaderHeardAtMonoMs = this.monoMs;
+    if (replica.witnessOf(replica.node.standing.lead) === from) this.leaderHeardAtMonoMs = this.monoMs;
   }
 
   /** What this witness says to one whose messages it does not take; not each time. */
@@ -407,7 +413,7 @@ export class Witness {
     });
   }
 
-  private onRequest(id: string, request: AdminRequest): void {
+  private onRequest(id: string, request: AdminRequest | ExerciseRequest): void {
     if (this.requests.full) return this.reply(id, refuse("busy", "too many requests are waiting; try again"));
     switch (request.kind) {
       case "status":
@@ -422,6 +428,8 @@ export class Witness {
           explanation === null ? this.unknownGroup(request.group) : { kind: "explain", explanation },
         );
       }
+      case "exercise":
+        return this.onExercise(id, request);
       case "members": {
         const { lead, lastIndex } = this.raft.status();
         const report = membersReport(this.state, {
@@ -485,15 +493,8 @@ export class Witness {
   private onWrite(id: string, origin: Origin, write: WriteRequest): void {
     if (this.transfer?.id === id || this.requests.isRepeated(id, origin)) return;
     const answer = (response: AdminResponse): void => this.requests.answer(id, origin, response);
-    if (this.stopping !== null)
-      return answer(refuse("stopping", "this witness is stopping; ask another one"));
-    if (!this.isLeader) {
-      return answer(
-        refuse("not_leader", `${this.options.self} does not lead; nothing was done`, this.role.leader),
-      );
-    }
-    if (!this.isReady)
-      return answer(refuse("not_ready", "the leader was just elected; nothing was done, try again"));
+    const refusal = this.refusalOfWrites();
+    if (refusal !== null) return answer(refusal);
     if (write.kind === "transfer") return this.onTransfer(id, origin, write.to);
     // Before it is judged: a switchover that succeeded the first time would be refused as "already there".
     const known = write.session === undefined ? null : recall(this.state.sessions, write.session);
@@ -507,6 +508,24 @@ export class Witness {
     const proposed = this.propose(`request ${id}`, command, id, write.session);
     if (proposed) this.requests.onProposed(id, origin, write.session);
     else answer(refuse("busy", "the leader cannot take proposals now; nothing was done, try again"));
+  }
+
+  /** Why no write can be taken here and now, or null. */
+  private refusalOfWrites(): Refusal | null {
+    if (this.stopping !== null) return refuse("stopping", "this witness is stopping; ask another one");
+    if (!this.isLeader)
+      return refuse("not_leader", `${this.options.self} does not lead; nothing was done`, this.role.leader);
+    if (!this.isReady) return refuse("not_ready", "the leader was just elected; nothing was done, try again");
+    return null;
+  }
+
+  /** On the leader only: nobody passes it on. */
+  private onExercise(id: string, { data }: ExerciseRequest): void {
+    const refusal = this.refusalOfWrites();
+    if (refusal !== null) return this.reply(id, refusal);
+    if (this.propose(`request ${id}`, { kind: "noop", data }, id))
+      this.requests.onProposed(id, { kind: "client" });
+    else this.reply(id, refuse("busy", "the leader cannot take proposals now; nothing was done, try again"));
   }
 
   private judgeWrite(write: Exclude<WriteRequest, { kind: "transfer" } | MemberWrite>): Command | Refusal {
@@ -721,7 +740,7 @@ export class Witness {
   }
 
   private onRole(replica: Replica): void {
-    const status = replica.status();
+    const status = replica.node.standing;
     const leader = status.lead === NO_NODE ? null : replica.witnessOf(status.lead);
     const was = this.role;
     if (status.lastAnomaly !== null) this.onAnomaly(status.lastAnomaly, status.anomalyCount);

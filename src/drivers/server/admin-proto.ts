@@ -29,6 +29,7 @@ export type AdminMethodName =
   | "Hold"
   | "Resume"
   | "TransferLeader"
+  | "Exercise"
   | "Members"
   | "AddMember"
   | "PromoteMember"
