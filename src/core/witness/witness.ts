@@ -77,6 +77,8 @@ const LIMITS = { snapshotBytes: 16 * 1024 * 1024, keepEntries: 2000 };
 const REFUSAL_REPEAT_MS = 2_000;
 /** A leader moves the leadership to a preferred witness no sooner than so long after it was elected. */
 const SETTLED_MS = 10_000;
+/** And only when nothing was written for so long. */
+const STILL_MS = 1_000;
 /** An anomaly that goes on is told again so often. */
 const ANOMALY_REPEAT_MS = 10_000;
 
@@ -124,6 +126,8 @@ export class Witness {
   private refusal: { readonly message: string; readonly saidAtMonoMs: number } | null = null;
   private diskStalled = false;
   private leadingSinceMonoMs: number | null = null;
+  /** Where the log ended when it was last looked at, and since when it does. */
+  private stillAt: { readonly index: LogIndex; readonly monoMs: number } = { index: logIndex(0), monoMs: 0 };
   /** The peers that the transport was told, as text. */
   private toldPeers = "";
   private halted = false;
@@ -702,7 +706,9 @@ export class Witness {
     if (wanted.length === 0 || wanted.includes(this.options.self)) return;
     if (Object.values(state.groups).some(({ plan }) => plan?.status === "running")) return;
     const { progress, lastIndex, leadTransferee } = raft.status();
-    if (leadTransferee !== NO_NODE) return;
+    // While it is handed over nothing can be proposed: only when nobody wants to.
+    if (lastIndex !== this.stillAt.index) this.stillAt = { index: lastIndex, monoMs: this.monoMs };
+    if (leadTransferee !== NO_NODE || this.monoMs - this.stillAt.monoMs < STILL_MS) return;
     const heir = progress.find(({ id, active, match, recovering, isLearner }) => {
       const witness = raft.witnessOf(id);
       return (
