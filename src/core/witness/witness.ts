@@ -33,6 +33,7 @@ import { confChangeOf } from "../model/apply-members.js";
 import { type Command, isMemberCommand } from "../model/command.js";
 import { type ClusterConfig, findGroup } from "../model/config.js";
 import { judgeMemberWrite, type LeaderView, membersReport, promotionDue } from "../model/judge-members.js";
+import { memberByNode } from "../model/members.js";
 import type { View } from "../model/observation.js";
 import { recall } from "../model/sessions.js";
 import type { SessionKey, State } from "../model/state.js";
@@ -507,6 +508,10 @@ export class Witness {
     const judged = isMemberWrite(write)
       ? judgeMemberWrite(this.state, this.leaderView(), write)
       : this.judgeWrite(write);
+    if (judged.kind !== "refused" && this.handsOverBefore(judged)) {
+      const message = `${this.options.self} leads and is to leave: it hands over first; nothing was done, try again`;
+      return answer(refuse("not_ready", message));
+    }
     const command = entryOf(write, judged);
     if (command.kind === "refused") return answer(command);
     const proposed = this.propose(`request ${id}`, command, id, write.session);
@@ -628,12 +633,9 @@ export class Witness {
     if (this.stopping !== null || this.replica === null) return this.halt("stopped");
     if (!this.isLeader) return this.halt("stopped");
     this.stopping = { deadlineMonoMs: this.monoMs + this.options.config.timings.electionMaxMs };
-    const peers = this.raft
-      .status()
-      .progress.filter((peer) => peer.active && peer.id !== this.raft.nodeOf(this.options.self));
-    const best = peers.sort((a, b) => b.match - a.match || a.id - b.id)[0];
-    if (best === undefined) return this.halt("stopped; no other witness could take over");
-    this.raft.node.transferLeader(best.id);
+    const best = this.heir();
+    if (best === null) return this.halt("stopped; no other witness could take over");
+    this.raft.node.transferLeader(best);
   }
 
   private halt(reason: string): void {
@@ -692,9 +694,36 @@ export class Witness {
     }
     if (!this.proposals.has("members")) {
       const command = promotionDue(state, this.leaderView(), this.options.self);
-      if (command !== null) void this.propose("members", command, null);
+      if (command !== null && !this.handsOverBefore(command)) void this.propose("members", command, null);
     }
     this.yieldToPreferred();
+  }
+
+  /**
+   * A leader that a change takes out of the voters hands over before it: were it to go with the change, it alone
+   * might know that it is gone, and the others could need the vote of one that cannot be elected (etcd #10563). True
+   * when somebody else is there to lead; that one makes the change.
+   */
+  private handsOverBefore(command: Command): boolean {
+    const { raft, state } = this;
+    const own = raft.adopted.node;
+    const leaves =
+      (command.kind === "member_remove" && command.node === own) ||
+      (command.kind === "member_promote" && memberByNode(state, command.node)?.replaces === own);
+    if (!leaves) return false;
+    const heir = this.heir();
+    if (heir === null) return false;
+    if (raft.status().leadTransferee === NO_NODE) raft.node.transferLeader(heir);
+    return true;
+  }
+
+  /** Who could lead best after this one: a voter that answers and has most of the log. */
+  private heir(): NodeId | null {
+    const { raft } = this;
+    const fit = raft.status().progress.filter(({ id, active, isLearner, recovering }) => {
+      return active && !isLearner && !recovering && id !== raft.adopted.node;
+    });
+    return fit.sort((a, b) => b.match - a.match || a.id - b.id)[0]?.id ?? null;
   }
 
   private yieldToPreferred(): void {
