@@ -15,8 +15,9 @@ import {
 } from "@grpc/grpc-js";
 import { assert } from "../../core/base/assert.js";
 import { type AdminRequest, type AdminResponse, isWrite, type Refusal } from "../../core/model/admin.js";
-import type { AuditRecord } from "../../core/model/state.js";
+import type { AuditRecord, State } from "../../core/model/state.js";
 import type { PublishedEvent } from "../../core/witness/contract.js";
+import { serveBackup } from "./admin-backup.js";
 import type { WireObject } from "./admin-codec.js";
 import { historyAnswer } from "./admin-history.js";
 import type { AdminMethodName } from "./admin-proto.js";
@@ -38,6 +39,8 @@ export interface AdminBackend {
   request(request: AdminRequest, signal: AbortSignal): Promise<AdminResponse>;
   /** The retained records, oldest first. */
   history(): readonly AuditRecord[];
+  /** The replicated state as it is applied here; never mutated. */
+  state(): State;
   /** Calls the listener with every published event from now on; the returned function ends that. */
   subscribe(listener: (event: PublishedEvent) => void): () => void;
 }
@@ -62,7 +65,9 @@ type UnaryHandler = (
   callback: sendUnaryData<WireObject>,
 ) => void;
 type StreamHandler = (call: ServerWritableStream<WireObject, WireObject>) => void;
-type Handlers = Record<Exclude<AdminMethodName, "Watch">, UnaryHandler> & { Watch: StreamHandler };
+type StreamName = "Watch" | "Backup";
+type Handlers = Record<Exclude<AdminMethodName, StreamName>, UnaryHandler> &
+  Record<StreamName, StreamHandler>;
 
 const STOPPING: Refusal = {
   kind: "refused",
@@ -173,8 +178,25 @@ export function adminCalls(backend: AdminBackend, log: AdminLog, version: string
     log.debug({ peer, watches: watches.size }, "admin watch started");
   }
 
+  function backup(call: ServerWritableStream<WireObject, WireObject>): void {
+    const refusal = admit(active >= CALLS_MAX);
+    if (refusal !== null) {
+      call.emit("error", toGrpcStatus(refusal));
+      return;
+    }
+    active += 1;
+    call.sendMetadata(initial);
+    const gone = new AbortController();
+    call.once("cancelled", () => gone.abort());
+    const asked: AdminRequest = { kind: "status", linearizable: true };
+    serveBackup(call, () => answerOf(backend, asked, gone.signal), backend, gone.signal)
+      .catch((error: unknown) => call.emit("error", internal(error, "Backup")))
+      .finally(leave);
+  }
+
   return {
     handlers: {
+      Backup: backup,
       Status: request("Status"),
       Explain: request("Explain"),
       History: unary("History", async (wire) => {
