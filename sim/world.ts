@@ -8,25 +8,42 @@
  * the outside cross the same kind of network. Each life has its own monotonic clock, which begins anywhere
  * and runs at its process's own rate.
  */
-import { logIndex, NO_NODE, term, type WitnessId } from "../src/core/base/ids.js";
+import { type LogIndex, logIndex, NO_NODE, type Term, term, type WitnessId } from "../src/core/base/ids.js";
 import { nextBelow, nextFraction, type RandomState, randomState } from "../src/core/base/random.js";
 import type { AdminRequest, AdminResponse } from "../src/core/model/admin.js";
 import type { ClusterConfig } from "../src/core/model/config.js";
 import type { Entry, HardState } from "../src/core/raft/types.js";
-import type { Effect, Input } from "../src/core/witness/contract.js";
-import { Witness } from "../src/core/witness/witness.js";
+import type { Adopted, Effect, Input, StateSnapshot } from "../src/core/witness/contract.js";
+import { Witness, type WitnessOptions } from "../src/core/witness/witness.js";
 import { Agenda } from "./events.js";
 import { Outside } from "./outside.js";
 
 interface Disk {
+  id: string;
   hardState: HardState;
+  /** Place of the last entry that the log no longer holds. */
+  base: { readonly index: LogIndex; readonly term: Term };
   entries: Entry[];
+  snapshot: StateSnapshot | null;
+  adopted: Adopted | null;
+}
+
+/** A disk that holds nothing. */
+function blankDisk(id: string): Disk {
+  return {
+    id,
+    hardState: { term: term(0), vote: NO_NODE, commit: logIndex(0) },
+    base: { index: logIndex(0), term: term(0) },
+    entries: [],
+    snapshot: null,
+    adopted: null,
+  };
 }
 
 /** One witness process with its disk. `life` grows with each start; effects of former lives come to nothing. */
 export interface Process {
   readonly id: WitnessId;
-  readonly disk: Disk;
+  disk: Disk;
   witness: Witness | null;
   life: number;
   paused: boolean;
@@ -51,6 +68,8 @@ export interface WorldOptions {
   readonly delayMs: readonly [number, number];
   /** How long a write takes; default 0 to 5 ms. */
   readonly diskMs?: readonly [number, number];
+  /** When a witness cuts its log; absent: as in production. */
+  readonly limits?: WitnessOptions["limits"];
 }
 
 const DISK_MS = [0, 5] as const;
@@ -63,7 +82,7 @@ const UPTIME_MS_MAX = 1_000_000;
 export class World {
   readonly agenda = new Agenda();
   readonly outside = new Outside();
-  readonly processes: readonly Process[];
+  readonly processes: Process[];
   /** Text of everything that happened, for comparing two runs; one line an effect or fault. */
   readonly trace: string[] = [];
   loss: number;
@@ -84,9 +103,14 @@ export class World {
     this.loss = options.loss;
     this.diskMs = options.diskMs ?? DISK_MS;
     this.random = randomState(options.seed, "world");
-    this.processes = options.config.witnesses.map(({ id }) => ({
+    this.processes = options.config.witnesses.map(({ id }) => this.made(id));
+    for (const process of this.processes) this.start(process);
+  }
+
+  private made(id: WitnessId): Process {
+    return {
       id,
-      disk: { hardState: { term: term(0), vote: NO_NODE, commit: logIndex(0) }, entries: [] },
+      disk: blankDisk(`disk-${id}`),
       witness: null,
       life: 0,
       paused: false,
@@ -96,8 +120,15 @@ export class World {
       clockZeroMs: 0,
       held: [],
       tickedAtMs: 0,
-    }));
-    for (const process of this.processes) this.start(process);
+    };
+  }
+
+  /** Another witness, with an empty disk and a document of its own that names it. */
+  join(id: WitnessId, config: ClusterConfig): Process {
+    const process = this.made(id);
+    this.processes.push(process);
+    this.start(process, config);
+    return process;
   }
 
   process(id: string): Process {
@@ -144,13 +175,18 @@ export class World {
       configHash: "hash",
       seed: seed + process.life * 7919,
       life: process.life,
+      ...(this.options.limits === undefined ? {} : { limits: this.options.limits }),
     });
     this.trace.push(`${this.agenda.nowMs} start ${process.id}`);
     this.input(process, process.life, {
       kind: "restored",
       monoMs: this.monoMs(process),
       hardState: process.disk.hardState,
+      base: process.disk.base,
       entries: [...process.disk.entries],
+      snapshot: process.disk.snapshot,
+      adopted: process.disk.adopted,
+      disk: process.disk.id,
       recovering: null,
     });
     this.tick(process, process.life);
@@ -166,6 +202,12 @@ export class World {
     process.witness = null;
     process.life++;
     this.trace.push(`${this.agenda.nowMs} crash ${process.id}`);
+  }
+
+  /** The data directory of a witness that is down is lost: it will start on another disk. */
+  wipe(process: Process): void {
+    process.disk = blankDisk(`${process.disk.id}+`);
+    this.trace.push(`${this.agenda.nowMs} wipe ${process.id}`);
   }
 
   /** SIGSTOP: ticks, messages and completions wait until `resume`. */
@@ -241,6 +283,16 @@ export class World {
     switch (effect.kind) {
       case "persist":
         return this.persist(process, life, effect);
+      case "adopt":
+        // At once: what is written later counts on it, and a crash in between is one before.
+        process.disk.adopted = effect.adopted;
+        return;
+      case "compact":
+        return this.agenda.in(this.delay(), () => {
+          if (process.life !== life) return;
+          cut(process.disk, effect);
+          this.input(process, life, { kind: "compacted", base: process.disk.base.index });
+        });
       case "send":
         return this.send(process.id, effect.to, effect.message);
       case "probe": {
@@ -271,6 +323,7 @@ export class World {
       case "halt":
         return this.crash(process);
       case "cancel":
+      case "peers":
       case "publish":
         return;
     }
@@ -297,9 +350,16 @@ export class World {
     for (let copy = 0; copy < copies; copy++) {
       if (this.isLost(from, to)) continue;
       const strayMs = nextBelow(this.random, STRAY_ONE_IN) === 0 ? nextBelow(this.random, STRAY_MS) : 0;
+      const { disk, life } = this.process(from);
+      const told = disk.id;
+      const snapshot = message.kind === "raft" ? message.message.snapshot : null;
       this.agenda.in(this.delay() + strayMs, () => {
-        const target = this.process(to);
-        this.input(target, target.life, { kind: "message", from, message });
+        const target = this.processes.find(({ id }) => id === to);
+        if (target === undefined) return;
+        this.input(target, target.life, { kind: "message", from, disk: told, message });
+        if (snapshot === null) return;
+        const sender = this.process(from);
+        this.input(sender, life, { kind: "snapshot_sent", to, index: snapshot.index, ok: true });
       });
     }
   }
@@ -317,6 +377,24 @@ export class World {
 /** Makes one write durable, as a whole. */
 function write(disk: Disk, effect: Extract<Effect, { kind: "persist" }>): void {
   if (effect.hardState !== null) disk.hardState = effect.hardState;
+  if (effect.snapshot !== null) {
+    disk.snapshot = effect.snapshot;
+    disk.base = { index: effect.snapshot.index, term: effect.snapshot.term };
+    disk.entries = [];
+  }
   const first = effect.entries[0];
-  if (first !== undefined) disk.entries = [...disk.entries.slice(0, first.index - 1), ...effect.entries];
+  if (first !== undefined) {
+    disk.entries = [...disk.entries.slice(0, first.index - disk.base.index - 1), ...effect.entries];
+  }
+}
+
+/** The snapshot becomes durable, and the log before `keepFrom` goes, unless a received one has overtaken it. */
+function cut(disk: Disk, { snapshot, keepFrom }: Extract<Effect, { kind: "compact" }>): void {
+  if (snapshot.index <= disk.base.index) return;
+  disk.snapshot = snapshot;
+  const count = keepFrom - 1 - disk.base.index;
+  const last = disk.entries[count - 1];
+  if (last === undefined) return;
+  disk.base = { index: last.index, term: last.term };
+  disk.entries = disk.entries.slice(count);
 }

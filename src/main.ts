@@ -151,7 +151,8 @@ async function run(options: RunOptions, own: Own, log: Log, closers: Closer[]): 
       peer === self ? [] : [{ witness: peer.id, addresses: peer.peers }],
     ),
     heartbeatMs: config.timings.heartbeatMs,
-    onMessage: (from, message) => runtime.post({ kind: "message", from, message }),
+    onMessage: (from, message, disk) => runtime.postSoon({ kind: "message", from, disk, message }),
+    onSnapshotSent: (to, index, ok) => runtime.post({ kind: "snapshot_sent", to, index, ok }),
     log,
   });
   closers.push(() => transport.close());
@@ -159,6 +160,9 @@ async function run(options: RunOptions, own: Own, log: Log, closers: Closer[]): 
     witness,
     {
       persist: (effect) => storage.append(effect),
+      adopt: ({ adopted }) => storage.adopt(adopted),
+      compact: ({ snapshot, keepFrom }) => storage.compact(snapshot, keepFrom),
+      peers: ({ peers }) => transport.updatePeers(peers),
       send: ({ to, message, urgent }) => transport.send(to, message, { urgent }),
       probe: ({ target, spec, timeoutMs }) => prober.run(spec, timeoutMs, target),
       actuate: (effect) => actuator.run(effect),
@@ -183,7 +187,11 @@ async function run(options: RunOptions, own: Own, log: Log, closers: Closer[]): 
     kind: "restored",
     monoMs: monoMs(),
     hardState: restored.hardState,
+    base: restored.base,
     entries: restored.entries,
+    snapshot: restored.snapshot,
+    adopted: restored.adopted,
+    disk: restored.diskId,
     recovering: restored.recovering,
   });
   closers.push(runtime.startClock(config.timings.tickMs, monoMs));
@@ -269,8 +277,8 @@ function logEvent(log: Log, event: PublishedEvent): void {
         `the names of ${event.group} point at ${event.site}`,
       );
     case "warning":
-      // These two say that something may be lost already.
-      if (event.code === "log_anomaly" || event.code === "empty_disk")
+      // These say that something may be lost already, or that a person has to do something.
+      if (["log_anomaly", "other_disk", "no_member", "disk_stalled"].includes(event.code))
         return log.error({ code: event.code }, event.message);
       return log.warn({ code: event.code }, event.message);
   }

@@ -55,7 +55,7 @@ async function askOnce(
   return answer.report;
 }
 
-/** Waits until the change of `witness` that was accepted is at its end; throws `CliError` when it does not get there. */
+/** Waits until the accepted change of `witness` is at its end; throws `CliError` when it does not get there. */
 export async function waitForMember(
   change: WaitedChange,
   witness: string,

@@ -81,6 +81,15 @@ export type MemberWrite = Named &
       }
   );
 
+/**
+ * Replicates `data` as a command without effect, on the leader only: to measure the log, and to see that it
+ * still takes writes. Nobody passes it on; a stream of its own carries it (drivers/server/admin-exercise.ts).
+ */
+export interface ExerciseRequest {
+  readonly kind: "exercise";
+  readonly data: string;
+}
+
 /** Requests that change the replicated state or the leadership. */
 export type WriteRequest = Exclude<
   AdminRequest,
@@ -88,7 +97,7 @@ export type WriteRequest = Exclude<
 >;
 
 /** Whether the request may have been decided when its answer is lost. */
-export function isWrite(request: AdminRequest): request is WriteRequest {
+export function isWrite(request: AdminRequest | ExerciseRequest): request is WriteRequest | ExerciseRequest {
   return request.kind !== "status" && request.kind !== "explain" && request.kind !== "members";
 }
 

@@ -214,6 +214,7 @@ const command = union<Command>({
   hold: { group: text, by: text, reason: text },
   resume: { group: text, by: text },
   note: { group: text, code: orNull(text), message: text, evidence: list(text) },
+  noop: { data: text },
   member_add: { witness, replaces: orNull(count), node: count, by: text },
   member_promote: { node: count, by: text },
   member_remove: { node: count, by: text },

@@ -49,9 +49,9 @@ export function campaign(r: Member, kind: CampaignKind): void {
 }
 
 /**
- * True when a vote request must not even be looked at: this member has heard from a leader within the
- * election timeout (or is one, or was started within it and may have), and the request does not come on that leader's behalf. Its term is not
- * adopted either, else a returning member could depose a good leader.
+ * True when a vote request must not even be looked at: this member has heard from a leader within the election
+ * timeout (or is one, or was started within it and may have), and the request does not come on that leader's
+ * behalf. Its term is not adopted either, else a returning member could depose a good leader.
  */
 export function isSticky(r: Member, m: Message): boolean {
   if (m.type !== "MsgVote" && m.type !== "MsgPreVote") return false;

@@ -228,7 +228,7 @@ export class Member {
     this.earlyReads = [];
   }
 
-  /** From [electionTick, 2 * electionTick - 1]; the preferred draw from its first half, those who are not from the second. */
+  /** From [electionTick, 2 * electionTick - 1]; the preferred draw from its first half, the others from the second. */
   #drawElectionTimeout(): number {
     const { electionTick } = this.settings;
     if (this.preferred === "equal") return electionTick + nextBelow(this.#random, electionTick);

@@ -16,10 +16,10 @@ import { assert } from "../base/assert.js";
 import { type LogIndex, NO_NODE, type NodeId, type Term } from "../base/ids.js";
 import { type ConfChange, decodeConfChange, encodeConfChange, isConfChange } from "./conf-change.js";
 import type { RaftConfig } from "./config.js";
-import { toConfState } from "./configuration.js";
+import { configurationOf, toConfState } from "./configuration.js";
 import { hup } from "./election.js";
 import { Member } from "./member.js";
-import { applyChange, changeRefusal } from "./membership.js";
+import { applyChange, changeRefusal, switchConfiguration } from "./membership.js";
 import { message, ZERO_INDEX, ZERO_TERM } from "./messages.js";
 import { acceptReady, buildReady, hasReady, type Shown } from "./ready.js";
 import { statusOf } from "./status.js";
@@ -293,6 +293,34 @@ export class RawNode {
     const { log } = this.#member;
     const from = index < log.firstIndex ? log.firstIndex : index;
     return log.entriesFrom(from, Number.POSITIVE_INFINITY);
+  }
+
+  /** What a caller looks at after each input: the first lines of `status`, without copies of the rest. */
+  get standing(): Pick<Status, "term" | "state" | "lead" | "anomalyCount" | "lastAnomaly"> {
+    const { term, state, lead, anomalyCount, lastAnomaly } = this.#member;
+    return { term, state, lead, anomalyCount, lastAnomaly };
+  }
+
+  /** Leader only: a change of the configuration may be in the log and not applied. */
+  get hasPendingChange(): boolean {
+    return this.#member.pendingConfIndex > this.#member.log.applied;
+  }
+
+  /** The term of the entry at `index`, which the log knows; 0 before the first. */
+  termAt(index: LogIndex): Term {
+    const known = this.#member.log.term(index);
+    assert(known !== null, () => `the log does not know the term of entry ${index}`);
+    return known;
+  }
+
+  /**
+   * The configuration is these voters and nothing else. For a caller whose log names the first voters in an entry of
+   * its own: to be called when that entry is applied, by every member alike, before any change of the configuration.
+   */
+  resetVoters(voters: readonly NodeId[]): ConfState {
+    switchConfiguration(this.#member, configurationOf(voters, []));
+    this.#member.check();
+    return toConfState(this.#member.tracker.config);
   }
 
   /** This member as it sees itself now. */

@@ -5,7 +5,7 @@
  * wait for durability stands in the `release` of its `persist`, so that a driver cannot send it early by mistake.
  */
 import type { LogIndex, NodeId, SiteId, Term, WitnessId } from "../base/ids.js";
-import type { AdminRequest, AdminResponse, WriteRequest } from "../model/admin.js";
+import type { AdminRequest, AdminResponse, ExerciseRequest, WriteRequest } from "../model/admin.js";
 import type { GroupConfig, ProbeSpec, TargetKey } from "../model/config.js";
 import type { ProbeResult, View } from "../model/observation.js";
 import type { AuditRecord, Plan, State, StepKey, StepOutcome } from "../model/state.js";
@@ -65,7 +65,15 @@ export type Input =
       readonly kind: "restored";
       readonly monoMs: number;
       readonly hardState: HardState;
+      /** Place of the last entry that the log no longer holds; 0 and 0 for a whole log. */
+      readonly base: { readonly index: LogIndex; readonly term: Term };
       readonly entries: readonly Entry[];
+      /** Null: the state before the first entry. */
+      readonly snapshot: StateSnapshot | null;
+      /** Null: this disk has never taken part. */
+      readonly adopted: Adopted | null;
+      /** The UUID of this disk. */
+      readonly disk: string;
       readonly recovering: { readonly ackedIndex: LogIndex; readonly term: Term } | null;
     }
   /**
@@ -74,8 +82,18 @@ export type Input =
    * anything.
    */
   | { readonly kind: "tick"; readonly monoMs: number; readonly wallMs: number }
-  | { readonly kind: "message"; readonly from: WitnessId; readonly message: PeerMessage }
+  /** `disk`: what the sender said of its own. */
+  | {
+      readonly kind: "message";
+      readonly from: WitnessId;
+      readonly disk: string;
+      readonly message: PeerMessage;
+    }
   | { readonly kind: "persisted"; readonly write: number }
+  /** The answer to `compact`: entries up to `base` are gone from the disk. */
+  | { readonly kind: "compacted"; readonly base: LogIndex }
+  /** A snapshot (a Raft message with one) was handed over whole, or given up. */
+  | { readonly kind: "snapshot_sent"; readonly to: WitnessId; readonly index: LogIndex; readonly ok: boolean }
   | {
       readonly kind: "probed";
       readonly target: TargetKey;
@@ -83,21 +101,34 @@ export type Input =
       readonly result: ProbeResult;
     }
   | { readonly kind: "actuated"; readonly key: StepKey; readonly outcome: StepOutcome }
-  | { readonly kind: "request"; readonly id: string; readonly request: AdminRequest }
+  | { readonly kind: "request"; readonly id: string; readonly request: AdminRequest | ExerciseRequest }
   /** The client went away: its answer is not wanted any more. */
   | { readonly kind: "abandoned"; readonly id: string }
   /** The process was asked to stop: a leader hands over first. Answered by `halt`. */
   | { readonly kind: "stop" };
 
 export type Effect =
-  /** Write durably, in order; then send what waited for it (`release`) and hand in `persisted`. */
+  /**
+   * Write durably, in order; then send what waited for it (`release`) and hand in `persisted`. A `snapshot` was
+   * received: it replaces the whole log, in the same step as the rest.
+   */
   | {
       readonly kind: "persist";
       readonly write: number;
       readonly hardState: HardState | null;
+      readonly snapshot: StateSnapshot | null;
       readonly entries: readonly Entry[];
       readonly release: readonly { readonly to: WitnessId; readonly message: PeerMessage }[];
     }
+  /** Who this disk is from now on, durable before any `persist` that follows. */
+  | { readonly kind: "adopt"; readonly adopted: Adopted }
+  /**
+   * Write this snapshot, then let go of the log before `keepFrom`; in the background, other writes go on. Answered by
+   * `compacted`; one at a time.
+   */
+  | { readonly kind: "compact"; readonly snapshot: StateSnapshot; readonly keepFrom: LogIndex }
+  /** Who the other witnesses are from now on, and where. */
+  | { readonly kind: "peers"; readonly peers: readonly PeerAddress[] }
   /** `urgent`: heartbeats, votes, acknowledgements, views: small, over every connection. */
   | {
       readonly kind: "send";

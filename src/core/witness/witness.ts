@@ -9,31 +9,42 @@
  * again.
  */
 import { assert, assertNever } from "../base/assert.js";
-import { type LogIndex, logIndex, NO_NODE, type Term, term, type WitnessId } from "../base/ids.js";
+import {
+  type LogIndex,
+  logIndex,
+  NO_NODE,
+  type NodeId,
+  type Term,
+  term,
+  type WitnessId,
+} from "../base/ids.js";
 import { decodeUtf8, encodeUtf8 } from "../base/utf8.js";
 import { Detector, judgeGroup } from "../health/health.js";
 import {
   type AdminRequest,
   type AdminResponse,
+  type ExerciseRequest,
   isMemberWrite,
   type MemberWrite,
   type Refusal,
   type WriteRequest,
 } from "../model/admin.js";
-import type { Command } from "../model/command.js";
+import { confChangeOf } from "../model/apply-members.js";
+import { type Command, isMemberCommand } from "../model/command.js";
 import { type ClusterConfig, findGroup } from "../model/config.js";
-import { membersReport } from "../model/judge-members.js";
+import { judgeMemberWrite, type LeaderView, membersReport, promotionDue } from "../model/judge-members.js";
 import type { View } from "../model/observation.js";
 import { recall } from "../model/sessions.js";
 import type { SessionKey, State } from "../model/state.js";
 import { planSteps } from "../plan/plan.js";
 import { judgeSwitchover } from "../policy/policy.js";
-import type { StateType } from "../raft/types.js";
+import type { Message, StateType } from "../raft/types.js";
 import { ClusterClock } from "./cluster-clock.js";
 import { Conductor, type Moment, nextEpoch } from "./conductor.js";
 import type { Effect, Input, PeerMessage } from "./contract.js";
+import { preferredLeaders } from "./preference.js";
 import { Proposals } from "./proposals.js";
-import { type AppliedEntry, Replica } from "./replica.js";
+import { type AppliedEntry, type Installed, Replica } from "./replica.js";
 import { explain, ROLES, statusReport } from "./report.js";
 import { entryOf, type Origin, Requests, refuse, responseOf } from "./requests.js";
 import { Views } from "./views.js";
@@ -44,6 +55,8 @@ export interface WitnessOptions {
   readonly config: ClusterConfig;
   readonly configHash: string;
   readonly seed: number;
+  /** When the log is cut; absent: as the program does it. */
+  readonly limits?: { readonly snapshotBytes: number; readonly keepEntries: number };
   /** Differs from life to life of the process. */
   readonly life: number;
 }
@@ -58,6 +71,14 @@ interface Role {
 const RELAY_MAX = 7;
 /** Rounds of drain and conduct in one step; more would mean that a duty does not end. */
 const ROUNDS_MAX = 100;
+/** A snapshot is taken after so many bytes of applied log, and so many entries stay for those a little behind. */
+const LIMITS = { snapshotBytes: 16 * 1024 * 1024, keepEntries: 2000 };
+/** A witness whose messages are not taken is told why so often. */
+const REFUSAL_REPEAT_MS = 2_000;
+/** A leader moves the leadership to a preferred witness no sooner than so long after it was elected. */
+const SETTLED_MS = 10_000;
+/** And only when nothing was written for so long. */
+const STILL_MS = 1_000;
 /** An anomaly that goes on is told again so often. */
 const ANOMALY_REPEAT_MS = 10_000;
 
@@ -98,11 +119,17 @@ export class Witness {
   /** Something changed that a leader may have to act on: time, state, a view, an outcome. Judging all groups costs. */
   private conductDue = true;
   private anomaly: { readonly text: string; readonly saidAtMonoMs: number } | null = null;
-  /**
-   * On a disk that held nothing: how far the log was when a leader was first heard; nothing up to there is
-   * this life's.
-   */
-  private emptyDisk: { foundIndex: LogIndex | null } | null = null;
+  /** By node: why its messages are not taken, and when it was last told. */
+  private readonly refusedNodes = new Map<NodeId, { readonly code: string; readonly atMonoMs: number }>();
+  /** The disks on which nodes were heard to live. */
+  private readonly disks = new Map<NodeId, string>();
+  private refusal: { readonly message: string; readonly saidAtMonoMs: number } | null = null;
+  private diskStalled = false;
+  private leadingSinceMonoMs: number | null = null;
+  /** Where the log ended when it was last looked at, and since when it does. */
+  private stillAt: { readonly index: LogIndex; readonly monoMs: number } = { index: logIndex(0), monoMs: 0 };
+  /** The peers that the transport was told, as text. */
+  private toldPeers = "";
   private halted = false;
 
   constructor(options: WitnessOptions) {
@@ -144,12 +171,17 @@ export class Witness {
     return this.leaderHeardAtMonoMs === null ? null : Math.max(0, monoMs - this.leaderHeardAtMonoMs);
   }
 
-  /** Takes one input; returns what is to be done, in order. */
-  step(input: Input): Effect[] {
+  /**
+   * Takes inputs, in order; returns what is to be done, in order. What came in one moment costs less at once:
+   * Raft is drained after all of it, so that several proposals are one write and one message to each peer.
+   */
+  step(...inputs: readonly Input[]): Effect[] {
     this.effects = [];
-    if (this.halted) return this.effects;
-    if (this.replica === null && input.kind !== "restored") this.onEarly(input);
-    else this.onInput(input);
+    for (const input of inputs) {
+      if (this.halted) break;
+      if (this.replica === null && input.kind !== "restored") this.onEarly(input);
+      else this.onInput(input);
+    }
     if (this.replica !== null) this.settle(this.replica);
     const { effects } = this;
     this.effects = [];
@@ -187,9 +219,19 @@ export class Witness {
       case "tick":
         return this.onTick(input.monoMs, input.wallMs);
       case "message":
-        return this.onMessage(input.from, input.message);
-      case "persisted":
-        return this.raft.onPersisted(input.write);
+        return this.onMessage(input.from, input.disk, input.message);
+      case "persisted": {
+        const installed = this.raft.onPersisted(input.write);
+        if (installed !== null) this.onInstalled(installed);
+        return;
+      }
+      case "compacted":
+        return this.raft.onCompacted(input.base);
+      case "snapshot_sent": {
+        const node = this.raft.nodeOf(input.to);
+        if (node !== null) this.raft.node.reportSnapshot(node, input.ok);
+        return;
+      }
       case "probed":
         this.detector.onProbed(input.target, input.probe, input.result, this.monoMs);
         return;
@@ -221,17 +263,45 @@ export class Witness {
     this.oldNews = input.hardState.commit;
     this.monoMs = input.monoMs;
     this.tickedAtMonoMs = input.monoMs;
-    if (input.hardState.term === 0 && input.entries.length === 0) this.emptyDisk = { foundIndex: null };
     this.replica = new Replica(
       {
         self: this.options.self,
-        members: witnesses.map((witness) => witness.id),
+        document: witnesses.map((witness) => witness.id),
         electionTick: Math.max(ticks(timings.heartbeatMs) + 1, ticks(timings.electionMinMs)),
         heartbeatTick: ticks(timings.heartbeatMs),
         seed: this.options.seed,
+        ...(this.options.limits ?? LIMITS),
       },
       input,
     );
+    if (input.adopted === null) this.effects.push({ kind: "adopt", adopted: this.replica.adopted });
+    if (input.snapshot !== null) {
+      const { config, clusterTimeMs } = input.snapshot.data;
+      this.clock.onEntry(clusterTimeMs, this.monoMs, false);
+      if (config !== null) this.detector.reconfigure(config, this.monoMs);
+    }
+  }
+
+  /**
+   * A leader's snapshot has replaced the state. What was decided in between is told as if it had been applied here, as
+   * far as the history reaches.
+   */
+  private onInstalled({ before, after }: Installed): void {
+    this.clock.onEntry(after.clusterTimeMs, this.monoMs, false);
+    this.proposals.onApplied(after.appliedIndex);
+    this.conductDue = true;
+    if (after.config !== null) {
+      if (after.configHash !== before.configHash) this.onConfigured(after.config, after.configHash);
+      else this.detector.reconfigure(after.config, this.monoMs);
+    }
+    for (const record of after.history) {
+      if (record.index > before.appliedIndex && record.index > this.oldNews)
+        this.publish({ kind: "audit", record });
+    }
+    for (const { id: group, routed } of Object.values(after.groups)) {
+      if (routed !== null && routed.epoch !== before.groups[group]?.routed?.epoch)
+        this.publish({ kind: "routed", group, site: routed.site });
+    }
   }
 
   private onTick(monoMs: number, wallMs: number): void {
@@ -267,44 +337,87 @@ export class Witness {
     this.tickDebtMs = stalled ? tickMs : this.tickDebtMs + gapMs;
     while (this.tickDebtMs >= tickMs) {
       this.tickDebtMs -= tickMs;
-      this.raft.node.tick();
+      this.raft.tick();
     }
+    this.watchDisk();
+  }
+
+  /** A write that takes longer than an election: said once when it begins and once when it ends. */
+  private watchDisk(): void {
+    const ticks = this.raft.storageStalledTicks;
+    if ((ticks !== null) === this.diskStalled) return;
+    this.diskStalled = ticks !== null;
+    const ms = (ticks ?? 0) * this.options.config.timings.tickMs;
+    const message = this.diskStalled
+      ? `the disk has not finished a write for ${ms} ms: this witness neither votes nor acknowledges, and does not lead`
+      : "the disk writes again";
+    this.publish({ kind: "warning", code: "disk_stalled", message });
   }
 
   private onStalled(gapMs: number): void {
     const message = `this witness stood still for ${Math.round(gapMs)} ms: it abstains until it has fresh results`;
     this.publish({ kind: "warning", code: "stalled", message });
+    this.raft.node.voidLease();
     if (!this.isLeader) return;
     this.confirming = `#confirm ${++this.stallCount}`;
     this.raft.node.readIndex(encodeUtf8(this.confirming));
   }
 
-  private onMessage(from: WitnessId, message: PeerMessage): void {
-    if (this.raft.nodeOf(from) === null) return;
+  private onMessage(from: WitnessId, disk: string, message: PeerMessage): void {
+    if (message.kind === "raft") return this.onRaft(from, disk, message.message);
+    if (message.kind === "refused") return this.onRefused(from, message.code, message.message);
+    if (!this.raft.roster.isKnown(this.state, from, disk)) return;
     switch (message.kind) {
-      case "raft": {
-        this.raft.onMessage(from, message.message);
-        const { type, commit } = message.message;
-        if (type !== "MsgApp" && type !== "MsgHeartbeat") return;
-        if (type === "MsgApp" && this.emptyDisk !== null) this.emptyDisk.foundIndex ??= commit;
-        if (this.raft.witnessOf(this.raft.status().lead) === from) this.leaderHeardAtMonoMs = this.monoMs;
-        return;
-      }
       case "view":
         return this.onView(from, message.view);
       case "forward":
         return this.onForward(from, message);
       case "forwarded":
         return this.requests.onForwarded(message.request, from, message.response);
-      case "refused":
-        this.publish({ kind: "warning", code: message.code, message: `${from} says: ${message.message}` });
-        return;
       default:
         assertNever(message, "peer message");
     }
   }
 
-  private onRequest(id: string, request: AdminRequest): void {
+  private onRaft(from: WitnessId, disk: string, message: Message): void {
+    const { replica } = this;
+    assert(replica !== null, "a message after the disk was read");
+    const node = message.from;
+    const admission = replica.roster.admit(this.state, { witness: from, disk, node }, replica.voters);
+    if (admission.kind === "refuse") return this.refusePeer(from, node, admission.code, admission.message);
+    if (admission.kind === "drop") return;
+    this.refusedNodes.delete(node);
+    if (disk !== "") this.disks.set(node, disk);
+    const adopted = replica.onMessage(message);
+    if (adopted !== null) this.effects.push({ kind: "adopt", adopted });
+    const { type } = message;
+    if (type !== "MsgApp" && type !== "MsgHeartbeat" && type !== "MsgSnap") return;
+    this.refusal = null;
+    if (replica.witnessOf(replica.node.standing.lead) === from) this.leaderHeardAtMonoMs = this.monoMs;
+  }
+
+  /** What this witness says to one whose messages it does not take; not each time. */
+  private refusePeer(to: WitnessId, node: NodeId, code: "other_disk" | "no_member", message: string): void {
+    const last = this.refusedNodes.get(node);
+    if (last !== undefined && this.monoMs - last.atMonoMs < REFUSAL_REPEAT_MS) return;
+    this.refusedNodes.set(node, { code, atMonoMs: this.monoMs });
+    this.send(to, { kind: "refused", code, message });
+    if (last === undefined) this.publish({ kind: "warning", code, message });
+  }
+
+  /** A peer does not take this witness's messages. Said once a text, and again while it goes on. */
+  private onRefused(from: WitnessId, code: "other_disk" | "no_member", message: string): void {
+    const said = this.refusal;
+    if (said?.message === message && this.monoMs - said.saidAtMonoMs < ANOMALY_REPEAT_MS) return;
+    this.refusal = { message, saidAtMonoMs: this.monoMs };
+    this.publish({
+      kind: "warning",
+      code,
+      message: `${from} does not take part with this witness: ${message}`,
+    });
+  }
+
+  private onRequest(id: string, request: AdminRequest | ExerciseRequest): void {
     if (this.requests.full) return this.reply(id, refuse("busy", "too many requests are waiting; try again"));
     switch (request.kind) {
       case "status":
@@ -319,6 +432,8 @@ export class Witness {
           explanation === null ? this.unknownGroup(request.group) : { kind: "explain", explanation },
         );
       }
+      case "exercise":
+        return this.onExercise(id, request);
       case "members": {
         const { lead, lastIndex } = this.raft.status();
         const report = membersReport(this.state, {
@@ -326,7 +441,7 @@ export class Witness {
           leaderNode: lead === NO_NODE ? null : lead,
           lastIndex,
           nowMs: this.moment.nowMs,
-          view: null,
+          view: this.isLeader ? this.leaderView() : null,
         });
         return this.reply(id, { kind: "members", report });
       }
@@ -382,27 +497,39 @@ export class Witness {
   private onWrite(id: string, origin: Origin, write: WriteRequest): void {
     if (this.transfer?.id === id || this.requests.isRepeated(id, origin)) return;
     const answer = (response: AdminResponse): void => this.requests.answer(id, origin, response);
-    if (this.stopping !== null)
-      return answer(refuse("stopping", "this witness is stopping; ask another one"));
-    if (!this.isLeader) {
-      return answer(
-        refuse("not_leader", `${this.options.self} does not lead; nothing was done`, this.role.leader),
-      );
-    }
-    if (!this.isReady)
-      return answer(refuse("not_ready", "the leader was just elected; nothing was done, try again"));
+    const refusal = this.refusalOfWrites();
+    if (refusal !== null) return answer(refusal);
     if (write.kind === "transfer") return this.onTransfer(id, origin, write.to);
     // Before it is judged: a switchover that succeeded the first time would be refused as "already there".
     const known = write.session === undefined ? null : recall(this.state.sessions, write.session);
     if (known !== null) return answer(responseOf(known));
     if (this.requests.joins(id, origin, write.session)) return;
-    if (isMemberWrite(write))
-      return answer(refuse("not_ready", "this leader does not change the members yet; nothing was done"));
-    const command = entryOf(write, this.judgeWrite(write));
+    const judged = isMemberWrite(write)
+      ? judgeMemberWrite(this.state, this.leaderView(), write)
+      : this.judgeWrite(write);
+    const command = entryOf(write, judged);
     if (command.kind === "refused") return answer(command);
     const proposed = this.propose(`request ${id}`, command, id, write.session);
     if (proposed) this.requests.onProposed(id, origin, write.session);
     else answer(refuse("busy", "the leader cannot take proposals now; nothing was done, try again"));
+  }
+
+  /** Why no write can be taken here and now, or null. */
+  private refusalOfWrites(): Refusal | null {
+    if (this.stopping !== null) return refuse("stopping", "this witness is stopping; ask another one");
+    if (!this.isLeader)
+      return refuse("not_leader", `${this.options.self} does not lead; nothing was done`, this.role.leader);
+    if (!this.isReady) return refuse("not_ready", "the leader was just elected; nothing was done, try again");
+    return null;
+  }
+
+  /** On the leader only: nobody passes it on. */
+  private onExercise(id: string, { data }: ExerciseRequest): void {
+    const refusal = this.refusalOfWrites();
+    if (refusal !== null) return this.reply(id, refusal);
+    if (this.propose(`request ${id}`, { kind: "noop", data }, id))
+      this.requests.onProposed(id, { kind: "client" });
+    else this.reply(id, refuse("busy", "the leader cannot take proposals now; nothing was done, try again"));
   }
 
   private judgeWrite(write: Exclude<WriteRequest, { kind: "transfer" } | MemberWrite>): Command | Refusal {
@@ -443,10 +570,28 @@ export class Witness {
     }
   }
 
+  /** What this leader knows of the members beyond the replicated state. */
+  private leaderView(): LeaderView {
+    const { progress, lastIndex } = this.raft.status();
+    return {
+      node: this.raft.adopted.node,
+      lastIndex,
+      changeRunning: this.raft.changeRunning,
+      progress: new Map(
+        progress.map(({ id, match, active, state }) => {
+          const refused = this.refusedNodes.get(id)?.code ?? null;
+          return [id, { match, active, state, snapshot: null, refused }];
+        }),
+      ),
+    };
+  }
+
   private onTransfer(id: string, origin: Origin, to: WitnessId): void {
     const node = this.raft.nodeOf(to);
     if (node === null) {
-      const known = this.options.config.witnesses.map((witness) => witness.id).join(", ");
+      const known = (this.state.config ?? this.options.config).witnesses
+        .map((witness) => witness.id)
+        .join(", ");
       return this.requests.answer(
         id,
         origin,
@@ -512,6 +657,8 @@ export class Witness {
       assert(round < ROUNDS_MAX, "a step does not come to an end");
       const progress = replica.drain();
       this.effects.push(...progress.effects);
+      // What was applied is known, also to a leader that it removed.
+      for (const entry of progress.applied) this.requests.onApplied(entry);
       this.onRole(replica);
       for (const entry of progress.applied) this.onApplied(entry);
       for (const read of progress.reads) {
@@ -524,9 +671,71 @@ export class Witness {
       if (this.conductDue && this.isReady && this.confirming === null && this.stopping === null) {
         this.conductDue = false;
         this.conductor.conduct(replica.state, this.views, this.moment);
+        this.tendMembers();
       }
+      this.tellPeers(replica);
       if (!replica.node.hasReady()) return;
     }
+  }
+
+  /**
+   * A leader's duties towards the members: a disk that a member was first heard on is bound to it, a replacement that
+   * has caught up is promoted, and a witness that shall rather lead is given the lead.
+   */
+  private tendMembers(): void {
+    const { state, raft } = this;
+    for (const { node, disk } of state.members) {
+      const heard = node === raft.adopted.node ? raft.disk : this.disks.get(node);
+      const key = `bind ${node}`;
+      if (disk !== null || heard === undefined || this.proposals.has(key)) continue;
+      void this.propose(key, { kind: "member_bind", node, disk: heard }, null);
+    }
+    if (!this.proposals.has("members")) {
+      const command = promotionDue(state, this.leaderView(), this.options.self);
+      if (command !== null) void this.propose("members", command, null);
+    }
+    this.yieldToPreferred();
+  }
+
+  private yieldToPreferred(): void {
+    const { state, raft } = this;
+    const since = this.leadingSinceMonoMs;
+    if (since === null || this.monoMs - since < SETTLED_MS || this.transfer !== null || raft.changeRunning)
+      return;
+    const wanted = preferredLeaders(state);
+    if (wanted.length === 0 || wanted.includes(this.options.self)) return;
+    if (Object.values(state.groups).some(({ plan }) => plan?.status === "running")) return;
+    const { progress, lastIndex, leadTransferee } = raft.status();
+    // While it is handed over nothing can be proposed: only when nobody wants to.
+    if (lastIndex !== this.stillAt.index) this.stillAt = { index: lastIndex, monoMs: this.monoMs };
+    if (leadTransferee !== NO_NODE || this.monoMs - this.stillAt.monoMs < STILL_MS) return;
+    const heir = progress.find(({ id, active, match, recovering, isLearner }) => {
+      const witness = raft.witnessOf(id);
+      return (
+        active &&
+        !recovering &&
+        !isLearner &&
+        match === lastIndex &&
+        witness !== null &&
+        wanted.includes(witness)
+      );
+    });
+    if (heir === undefined) return;
+    // Whether it comes about or not: the next try is not before another such time.
+    this.leadingSinceMonoMs = this.monoMs;
+    raft.node.transferLeader(heir.id);
+  }
+
+  /** Tells the transport who the peers are, when that has changed; and Raft whether this witness shall rather lead. */
+  private tellPeers(replica: Replica): void {
+    const wanted = preferredLeaders(replica.state);
+    replica.prefer(wanted.length === 0 ? "equal" : wanted.includes(this.options.self) ? "yes" : "no");
+    const { self, config } = this.options;
+    const peers = replica.roster.peers(replica.state, self, replica.voters, config.witnesses);
+    const text = JSON.stringify(peers);
+    if (text === this.toldPeers) return;
+    this.toldPeers = text;
+    this.effects.push({ kind: "peers", peers });
   }
 
   /** A quorum still follows; what this leader heard before it stood still is old all the same. */
@@ -537,7 +746,7 @@ export class Witness {
   }
 
   private onRole(replica: Replica): void {
-    const status = replica.status();
+    const status = replica.node.standing;
     const leader = status.lead === NO_NODE ? null : replica.witnessOf(status.lead);
     const was = this.role;
     if (status.lastAnomaly !== null) this.onAnomaly(status.lastAnomaly, status.anomalyCount);
@@ -548,10 +757,12 @@ export class Witness {
       this.conductor.end();
       this.proposals.clear();
       this.confirming = null;
+      this.leadingSinceMonoMs = null;
       this.requests.onLeadershipLost(leader);
     }
     if (status.state === "StateLeader" && (led || was.state !== "StateLeader")) {
       this.firstLedTerm ??= status.term;
+      this.leadingSinceMonoMs = this.monoMs;
       this.conductor.begin(this.moment);
     }
     if (this.transfer !== null && leader === this.transfer.to) {
@@ -576,14 +787,11 @@ export class Witness {
     if (entry.envelope === null || entry.applied === null) return;
     const { envelope, applied } = entry;
     this.clock.onEntry(envelope.atMs, this.monoMs, this.isLeader && entry.term === this.role.term);
-    this.requests.onApplied(entry);
     if (!applied.accepted) return;
     const { command } = envelope;
     if (command.kind === "begin")
       this.conductor.onBegun(command.key, command.leader, entry.term, this.role.term);
     if (command.kind === "configure") this.onConfigured(command.config, command.hash);
-    if (command.kind === "observe" && command.witness === this.options.self)
-      this.onOwnObservation(entry.index);
     if (entry.index <= this.oldNews) return;
     for (const record of applied.records) this.publish({ kind: "audit", record });
     if (command.kind === "finish" && command.key.step === "route") {
@@ -603,18 +811,6 @@ export class Witness {
     const remedy =
       "look for a data directory that was removed, restored or copied; what this witness shows may be wrong";
     this.publish({ kind: "warning", code: "log_anomaly", message: `${text} (${count} so far): ${remedy}` });
-  }
-
-  /** What the log says that this witness saw, written before this disk held anything: it was another disk. */
-  private onOwnObservation(index: LogIndex): void {
-    const foundIndex = this.emptyDisk?.foundIndex ?? null;
-    if (foundIndex === null) return;
-    this.emptyDisk = null;
-    if (index > foundIndex) return;
-    const message =
-      `the disk was empty, but a former life of ${this.options.self} took part in this log: what it had acknowledged or voted for is ` +
-      "forgotten, and a decision can be lost if another witness fails now; a witness whose disk is lost has to come back as a new member";
-    this.publish({ kind: "warning", code: "empty_disk", message });
   }
 
   private onConfigured(config: ClusterConfig, hash: string): void {
@@ -674,15 +870,23 @@ export class Witness {
   }
 
   /** Writes a command into the log under a key; false when Raft does not take it now. */
-  private propose(key: string, command: Command, request: string | null, session?: SessionKey): boolean {
-    const result = this.raft.propose({
+  private propose(
+    key: string,
+    command: Command,
+    request: string | null,
+    session: SessionKey | undefined = undefined,
+  ): boolean {
+    const envelope = {
       atMs: this.clock.issue(this.monoMs),
       wallMs: this.wallMs,
       leader: this.options.self,
       request,
       ...(session === undefined ? {} : { session }),
       command,
-    });
+    };
+    const changes = isMemberCommand(command) ? confChangeOf(this.state, command) : [];
+    const result =
+      changes.length === 0 ? this.raft.propose(envelope) : this.raft.proposeChange(envelope, changes);
     if (result.kind === "refused") return false;
     this.proposals.add(key, result.index);
     return true;

@@ -30,6 +30,7 @@ export type AdminMethodName =
   | "Hold"
   | "Resume"
   | "TransferLeader"
+  | "Exercise"
   | "Members"
   | "AddMember"
   | "PromoteMember"

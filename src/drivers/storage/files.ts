@@ -7,6 +7,9 @@ import { mkdir, open, rename, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { StorageError, storageError } from "./storage-error.js";
 
+/** Unit: bytes of one read. */
+const READ_BYTES = 1 << 20;
+
 /** Makes the names in `directory` durable. */
 export async function syncDirectory(directory: string): Promise<void> {
   const handle = await open(directory, constants.O_RDONLY | constants.O_DIRECTORY);
@@ -29,6 +32,26 @@ export async function replaceFile(path: string, content: string): Promise<void> 
   }
   await rename(draft, path);
   await syncDirectory(dirname(path));
+}
+
+/**
+ * The bytes of the file at `path`. By position, so that a read error can be injected into files alone: the
+ * loop of Node itself lives on reads without one.
+ */
+export async function readBytes(path: string): Promise<Uint8Array> {
+  const handle = await open(path, "r");
+  try {
+    const bytes = new Uint8Array((await handle.stat()).size);
+    let at = 0;
+    while (at < bytes.length) {
+      const { bytesRead } = await handle.read(bytes, at, Math.min(bytes.length - at, READ_BYTES), at);
+      if (bytesRead === 0) break;
+      at += bytesRead;
+    }
+    return bytes.subarray(0, at);
+  } finally {
+    await handle.close();
+  }
 }
 
 /** True if something is at `path`. */

@@ -7,6 +7,9 @@
  * order of the calls. The first failure is final: everything waiting and everything later is refused with it
  * (fail-stop), for after a failed sync the disk holds nobody knows what.
  *
+ * A commit index alone is no reason to sync: Raft finds it again after a crash, from the leader or by electing
+ * one. It waits for what was handed in before it, and goes to the disk with the next write, or soon after the last.
+ *
  * What shortens the log at its beginning goes the same way, once the snapshot that stands for the rest is
  * durable as a file. An installed snapshot replaces the whole log in one batch. A compaction writes its
  * file beside the appends, and then cuts in steps of some thousand entries, each a write like any other, so
@@ -16,6 +19,7 @@ import { assert } from "../../core/base/assert.js";
 import { type LogIndex, NO_NODE } from "../../core/base/ids.js";
 import type { Entry, HardState } from "../../core/raft/types.js";
 import type { Adopted, StateSnapshot } from "../../core/witness/contract.js";
+import { isSameAdoption } from "./identity.js";
 import type { VerifiedLog } from "./judge.js";
 import { LogEnd, type MarkedState } from "./log-end.js";
 import type { LogChange, LogStore } from "./log-store.js";
@@ -74,6 +78,7 @@ interface Pending {
   readonly prepare: (() => Promise<void>) | null;
   readonly changes: readonly LogChange[];
   readonly after: MarkedState;
+  /** It needs no write of its own. */
   readonly isEmpty: boolean;
   readonly entryCount: number;
   readonly bytes: number;
@@ -132,9 +137,10 @@ export class GroupWriter {
   }
 
   append({ hardState, entries, snapshot = null }: AppendWrite): Promise<void> {
+    const { snapshots } = this.#parts;
     return this.#handIn({
       kind: snapshot === null ? "append" : "install",
-      prepare: snapshot === null ? null : () => this.#parts.snapshots.write(snapshot),
+      prepare: snapshot === null ? null : async () => void (await snapshots.write(snapshot, "received")),
       isEmpty: hardState === null && entries.length === 0 && snapshot === null,
       entries,
       take: () => {
@@ -212,13 +218,15 @@ export class GroupWriter {
     if (this.#refusal !== null) return Promise.reject(this.#refusal);
     return new Promise((resolve, reject) => {
       const { kind, prepare, isEmpty, entries, take } = write;
+      const before = this.#log.state;
       const changes = this.#orRefuse(take);
+      const onlyCommit = prepare === null && changes.length === 0 && isSameButCommit(before, this.#log.state);
       this.#queue.push({
         kind,
         prepare,
         changes,
         after: this.#log.state,
-        isEmpty,
+        isEmpty: isEmpty || onlyCommit,
         entryCount: entries.length,
         bytes: entries.reduce((sum, entry) => sum + entry.data.length, 0),
         handedInAt: performance.now(),
@@ -243,9 +251,11 @@ export class GroupWriter {
 
   /** See `Storage.compact`. An install may be handed in at each `await`. */
   async #compact(snapshot: StateSnapshot, keepFrom: LogIndex): Promise<LogIndex> {
-    if (this.#refusal !== null) throw this.#refusal;
+    // What it is taken of must be durable before it: judge.ts takes one ahead of the log for a rolled back
+    // disk.
+    await this.#durableBase();
     const { base, last } = this.#log.state;
-    if (snapshot.index < base.index) return base.index;
+    if (snapshot.index < base.index) return await this.#durableBase();
     this.#orRefuse(() => {
       const { index, term } = snapshot;
       assert(keepFrom >= 1 && keepFrom <= index + 1, () => {
@@ -255,9 +265,12 @@ export class GroupWriter {
         return `the snapshot at ${index} is of term ${term}, the log up to ${last.index} has term ${this.#log.termAt(index)} there`;
       });
     });
-    await this.#orFail("write a snapshot", () => {
-      return this.#parts.snapshots.write(snapshot, () => this.#refusal === null);
+    // An install that comes meanwhile waits for no file that it makes worthless.
+    const isWanted = (): boolean => this.#refusal === null && snapshot.index >= this.#log.state.base.index;
+    const isWritten = await this.#orFail("write a snapshot", () => {
+      return this.#parts.snapshots.write(snapshot, "taken", isWanted);
     });
+    if (!isWritten) return await this.#durableBase();
     while (keepFrom - 1 > this.#log.state.base.index) {
       await this.#handIn({
         kind: "cut",
@@ -268,7 +281,13 @@ export class GroupWriter {
       });
     }
     await this.#prune();
-    return this.#log.state.base.index;
+    return await this.#durableBase();
+  }
+
+  /** The base when all that was handed in is durable: an install on its way may have moved it. */
+  async #durableBase(): Promise<LogIndex> {
+    await this.append({ hardState: null, entries: [] });
+    return this.#mark.base.index;
   }
 
   /** Removes the snapshots that are not needed any more. */
@@ -277,9 +296,9 @@ export class GroupWriter {
   }
 
   /** Does something on the disk beside the writer; a failure is final there too. */
-  async #orFail(doing: string, work: () => Promise<void>): Promise<void> {
+  async #orFail<T>(doing: string, work: () => Promise<T>): Promise<T> {
     try {
-      await work();
+      return await work();
     } catch (thrown) {
       if (this.#refusal === null) this.#fail(storageError(thrown, doing, this.#parts.directory));
       throw this.#refusal ?? thrown;
@@ -334,6 +353,22 @@ export class GroupWriter {
     // Durable before the batch that relies on it.
     await group[0]?.prepare?.();
     const startedAt = performance.now();
+    await this.#writeMarked(
+      group.flatMap((pending) => pending.changes),
+      after,
+    );
+    const tookMs = performance.now() - startedAt;
+    this.#counts.batches++;
+    for (const pending of group) {
+      if (!pending.isEmpty) this.#counts.writes++;
+      this.#counts.entries += pending.entryCount;
+    }
+    this.#counts.lastWriteMs = tookMs;
+    this.#counts.slowestWriteMs = Math.max(this.#counts.slowestWriteMs, tookMs);
+  }
+
+  /** Makes `changes` durable, with a mark that says what the log is after them. */
+  async #writeMarked(changes: readonly LogChange[], after: MarkedState): Promise<void> {
     const mark: Mark = {
       ...this.#mark,
       ...after,
@@ -343,19 +378,10 @@ export class GroupWriter {
     const bytes = encodeMark(mark);
     // The log first and the mirror second: judge.ts proves why, and why nothing may be acknowledged in
     // between.
-    await this.#parts.store.write(
-      group.flatMap((pending) => pending.changes),
-      bytes,
-    );
+    await this.#parts.store.write(changes, bytes);
     await this.#parts.mirror.write(bytes);
     this.#mark = mark;
     this.#markBytes = bytes;
-    const tookMs = performance.now() - startedAt;
-    this.#counts.batches++;
-    this.#counts.writes += group.length;
-    for (const pending of group) this.#counts.entries += pending.entryCount;
-    this.#counts.lastWriteMs = tookMs;
-    this.#counts.slowestWriteMs = Math.max(this.#counts.slowestWriteMs, tookMs);
   }
 
   async #settleThenDrain(): Promise<void> {
@@ -365,9 +391,11 @@ export class GroupWriter {
     else this.#work = null;
   }
 
-  /** Writes the newest mark to the slot that does not have it. */
+  /** Writes a commit index that no write took along, and the newest mark to the slot that does not have it. */
   async #settle(): Promise<void> {
     try {
+      const { state } = this.#log;
+      if (this.#mark.hardState.commit < state.hardState.commit) await this.#writeMarked([], state);
       await this.#parts.mirror.write(this.#markBytes);
     } catch (thrown) {
       this.#fail(storageError(thrown, "write the mirror of the hard state", this.#parts.directory));
@@ -384,10 +412,10 @@ export class GroupWriter {
   }
 }
 
-function isSameAdoption(a: Adopted, b: Adopted): boolean {
-  return (
-    a.node === b.node &&
-    a.bootstrap.length === b.bootstrap.length &&
-    a.bootstrap.every((witness, i) => witness === b.bootstrap[i])
-  );
+/** True when a write changed nothing of the marked state, or its commit index alone. */
+function isSameButCommit(before: MarkedState, after: MarkedState): boolean {
+  const [a, b] = [before.hardState, after.hardState];
+  const { base, last, recovering, node } = after;
+  const same = base === before.base && last === before.last && node === before.node;
+  return same && recovering === before.recovering && a.term === b.term && a.vote === b.vote;
 }

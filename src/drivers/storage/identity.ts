@@ -5,9 +5,9 @@
  * and that the mirror and the log must be there. A copy stands in LevelDB, a directory put together from two
  * others is noticed. The disk id is what the cluster knows this member by: a witness whose disk was wiped
  * comes back under the same name, but with another disk id, and must not pass for the member that had
- * acknowledged things. Who that member is to Raft (`adopted`) is decided once, and stands here before
- * anything is written that depends on it; the mark repeats the node id, so that an older copy of this file is
- * noticed.
+ * acknowledged things. Who that member is to Raft (`adopted`; a disk that is added anew gets a later node id)
+ * stands here before anything is written that depends on it. The mark repeats the node id, so that an older
+ * copy of this file is noticed.
  */
 import { readFile } from "node:fs/promises";
 import { crc32c } from "../../core/base/crc32c.js";
@@ -105,6 +105,15 @@ export async function readIdentity(path: string): Promise<DiskIdentity | null> {
     );
   }
   return identity;
+}
+
+/** True if both say the same. */
+export function isSameAdoption(a: Adopted, b: Adopted): boolean {
+  return (
+    a.node === b.node &&
+    a.bootstrap.length === b.bootstrap.length &&
+    a.bootstrap.every((witness, i) => witness === b.bootstrap[i])
+  );
 }
 
 /** Refuses a directory of another cluster or another witness. `where` names what was read. */

@@ -27,19 +27,21 @@
  *     So is l > m + 1: the mirror forgot, so it proves nothing.
  *  5. A log with a base is nothing without a snapshot that stands for its beginning. That one was durable
  *     before the log was cut or replaced (group-writer.ts), and every byte of it is verified
- *     (snapshot-codec.ts): if it is not there, the disk lost it. Whatever a snapshot of this cluster holds was
- *     committed, so any is true, and of two the newer is the better.
- *     A sound log takes the newest whose place is its base or in it. One that is ahead of the log or beside
- *     it was received, and a crash came before the write that installs it: the log without it is whole, and
- *     it is dropped. If none covers the base, acknowledged state is lost: recovering, like a lost log.
- *     A recovering log that does not hold the place of the newest snapshot is replaced by it: what it held
- *     beyond the loss was not known to be committed. If the snapshot covers all that was acknowledged,
- *     nothing is lost, for term and vote come from m as ever: the recovery ends where it begins.
+ *     (snapshot-codec.ts): if it is not there, the disk lost it. Whatever a snapshot of this cluster holds
+ *     was committed, so any is true, and of two the newer is the better. A sound log takes the newest whose
+ *     place is its base or in it. One that was received and is ahead of the log or beside it is of an install
+ *     that a crash cut off before its write: the log without it is whole, and it is dropped. One that was
+ *     taken here was taken of entries that were durable: log and mirror agree on a past that is not the
+ *     newest, so both were put back, and nobody knows what was acknowledged: refused. If none covers the
+ *     base, acknowledged state is lost: recovering, like a lost log. A recovering log that does not hold the
+ *     place of the newest snapshot is replaced by it: what it held beyond the loss was not known to be
+ *     committed. If the snapshot covers all that was acknowledged, nothing is lost, for term and vote come
+ *     from m as ever: the recovery ends where it begins.
  *  6. A recovery survives a crash. It is written as the successor of m with `recovering` set, into a new
  *     LevelDB that then takes the old one's place, then to the mirror. A crash before, between or after
  *     leaves: the same damage again; no LevelDB, which is recovering too; or claim 1. `recovering` is copied
  *     into every later mark until the commit index covers it.
- * Not seen: a whole directory put back from an older copy, and a disk that lies about both (docs/adr/0006 says
+ * Not seen: a whole directory put back from an older copy, or a disk that lies about all (docs/adr/0006 says
  * what protects then; docs/operations.md says not to restore a witness from a backup).
  */
 import { logIndex, NO_NODE, term } from "../../core/base/ids.js";
@@ -50,6 +52,7 @@ import { checkIdentity, type DiskIdentity, decodeIdentity } from "./identity.js"
 import type { RawLog } from "./log-store.js";
 import { decodeMark, digestOf, encodeMark, type Mark, type Place, type Position } from "./mark.js";
 import type { Slot } from "./mirror.js";
+import type { SnapshotPlace } from "./snapshot-files.js";
 import { StorageError } from "./storage-error.js";
 
 /** What was found. */
@@ -60,7 +63,7 @@ export interface Evidence {
   readonly log: RawLog | null;
   readonly logProblem: string | null;
   /** The snapshots of this disk that are whole, newest first. */
-  readonly snapshots: readonly Place[];
+  readonly snapshots: readonly SnapshotPlace[];
 }
 
 /** The place before the first entry of all. */
@@ -103,6 +106,7 @@ export function judge(evidence: Evidence): Judgement {
     isKin = same || successor;
     if (isKin) {
       const { mark, log } = found;
+      refuseRolledBack(evidence.snapshots, mark, log);
       const snapshot = evidence.snapshots.find((place) => isOnPath(place, mark.base, log)) ?? null;
       if (snapshot !== null || mark.base.index === 0)
         return { kind: "sound", mark, log, snapshot, newest, reason: slotProblem };
@@ -127,6 +131,18 @@ export function judge(evidence: Evidence): Judgement {
   const start = startOf(found, evidence.snapshots[0] ?? null);
   const mark = recoveryMark(mirror, found, start);
   return { kind: "recovering", mark, log: start.log, snapshot: start.snapshot, newest, reason: loss };
+}
+
+/** A snapshot that was taken here of a log that this one never was: see claim 5. */
+function refuseRolledBack(snapshots: readonly SnapshotPlace[], { base, last }: Mark, log: VerifiedLog): void {
+  const ahead = snapshots.find(
+    (place) => place.origin === "taken" && place.index >= base.index && !isOnPath(place, base, log),
+  );
+  if (ahead === undefined) return;
+  throw corrupt(
+    `this witness took a snapshot at ${ahead.index} of term ${ahead.term}, and its log, which ends at ${last.index}, never ` +
+      "came there: an older copy of a part of the data directory was put back",
+  );
 }
 
 /** True if `place` is the base or an entry of the log. */

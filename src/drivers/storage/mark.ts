@@ -52,7 +52,7 @@ export interface Mark {
   readonly recovering: Recovering | null;
   /** `digestOf` the mark with the sequence before this one. */
   readonly previousDigest: Uint8Array;
-  /** The node id that the identity file must say; `NO_NODE` before it was adopted. */
+  /** The node id that the identity file must say, or a later one; `NO_NODE` before any was adopted. */
   readonly node: NodeId;
 }
 

@@ -30,7 +30,8 @@ export class Mirror {
 
   /** Opens both slots and creates what is missing. Read them with `readSlots` before. */
   static async open(paths: readonly [string, string]): Promise<Mirror> {
-    const flags = constants.O_RDWR | constants.O_CREAT;
+    // One call that returns when the bytes are durable, instead of two.
+    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_DSYNC;
     const first = await open(paths[0], flags, 0o600);
     try {
       const mirror = new Mirror(paths, [first, await open(paths[1], flags, 0o600)]);
@@ -47,7 +48,6 @@ export class Mirror {
     const handle = this.#handles[this.#next];
     try {
       await handle.write(mark, 0, mark.length, 0);
-      await handle.datasync();
     } catch (thrown) {
       throw storageError(thrown, "write the mirror of the hard state", this.#paths[this.#next]);
     }
@@ -71,23 +71,39 @@ export class Mirror {
   }
 }
 
-/** The bytes of the slot file at `path`; null if it is missing or the disk does not give them back. */
-export async function readSlot(path: string): Promise<Uint8Array | null> {
+/**
+ * The bytes of both slot files; null for one that is missing, or that the disk does not give back while it
+ * gives back the other. A disk that gives back neither may do so after the next start: that is no loss.
+ */
+export async function readSlots(
+  paths: readonly [string, string],
+): Promise<readonly [Uint8Array | null, Uint8Array | null]> {
+  const failures: unknown[] = [];
+  const read = (path: string): Promise<Uint8Array | null> =>
+    readSlot(path).catch((thrown: unknown) => {
+      if ((thrown as { code?: unknown }).code !== "EIO") {
+        throw storageError(thrown, "read the mirror of the hard state", path);
+      }
+      failures.push(thrown);
+      return null;
+    });
+  const slots = [await read(paths[0]), await read(paths[1])] as const;
+  if (failures.length === 2) throw storageError(failures[0], "read the mirror of the hard state", paths[0]);
+  return slots;
+}
+
+async function readSlot(path: string): Promise<Uint8Array | null> {
   let handle: FileHandle;
   try {
     handle = await open(path, "r");
   } catch (thrown) {
-    const code = (thrown as { code?: unknown }).code;
-    if (code === "ENOENT" || code === "EIO") return null;
-    throw storageError(thrown, "read the mirror of the hard state", path);
+    if ((thrown as { code?: unknown }).code === "ENOENT") return null;
+    throw thrown;
   }
   try {
     const bytes = new Uint8Array(MARK_LENGTH);
     const { bytesRead } = await handle.read(bytes, 0, MARK_LENGTH, 0);
     return bytes.subarray(0, bytesRead);
-  } catch (thrown) {
-    if ((thrown as { code?: unknown }).code === "EIO") return null;
-    throw storageError(thrown, "read the mirror of the hard state", path);
   } finally {
     await handle.close();
   }

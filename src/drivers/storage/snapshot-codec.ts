@@ -5,10 +5,10 @@
  *   frame     length:4 crc:4 bytes:length          CRC-32C of length and bytes
  *   trailer   ffffffff:4 count:8 hash:32 crc:4     count of parts, SHA-256 of all before the trailer
  *
- * The header is JSON: format, cluster, disk, place in the log, configuration. It is framed too, so that a
- * flipped bit in the format number is damage and not "a newer release". A part's CRC says which part rotted;
- * the hash and the count say that the parts are these, all of them, in this order. Nothing may follow the
- * trailer.
+ * The header is JSON: format, cluster, disk, origin, place in the log, configuration. It is framed too, so
+ * that a flipped bit in the format number is damage and not "a newer release". A part's CRC says which part
+ * rotted; the hash and the count say that the parts are these, all of them, in this order. Nothing may follow
+ * the trailer.
  */
 import { createHash } from "node:crypto";
 import { crc32c } from "../../core/base/crc32c.js";
@@ -32,7 +32,11 @@ export interface SnapshotHeader {
   readonly index: LogIndex;
   readonly term: Term;
   readonly confState: ConfState;
+  readonly origin: Origin;
 }
+
+/** Taken of the log of this disk, which then held all of it, or received from another witness. */
+export type Origin = "taken" | "received";
 
 /** A file that is whole (parts are views of its bytes), one of a newer format, or why it is neither. */
 export type ReadSnapshot =
@@ -56,8 +60,8 @@ export class SnapshotEncoder {
 
   /** The beginning of the file. */
   header(header: SnapshotHeader): Uint8Array {
-    const { cluster, diskId, index, term: inTerm, confState } = header;
-    const fields = { format: SNAPSHOT_FORMAT, cluster, diskId, index, term: inTerm, confState };
+    const { cluster, diskId, index, term: inTerm, confState, origin } = header;
+    const fields = { format: SNAPSHOT_FORMAT, cluster, diskId, origin, index, term: inTerm, confState };
     const frame = frameOf(encodeUtf8(JSON.stringify(fields)));
     const bytes = new Uint8Array(MAGIC.length + frame.length);
     bytes.set(MAGIC);
@@ -147,12 +151,13 @@ function decodeHeader(bytes: Uint8Array): SnapshotHeader | number | null {
     return null;
   }
   if (typeof value !== "object" || value === null) return null;
-  const { format, cluster, diskId, index, term: inTerm } = value as { [name: string]: unknown };
+  const { format, cluster, diskId, origin, index, term: inTerm } = value as { [name: string]: unknown };
   if (isCount(format) && format > SNAPSHOT_FORMAT) return format;
   const confState = confStateOf(value["confState"]);
   if (format !== SNAPSHOT_FORMAT || typeof cluster !== "string" || typeof diskId !== "string") return null;
+  if (origin !== "taken" && origin !== "received") return null;
   if (!isCount(index) || index === 0 || !isCount(inTerm) || confState === null) return null;
-  return { cluster, diskId, index: logIndex(index), term: term(inTerm), confState };
+  return { cluster, diskId, origin, index: logIndex(index), term: term(inTerm), confState };
 }
 
 function confStateOf(value: unknown): ConfState | null {

@@ -10,14 +10,20 @@
  * The newest two are kept: should the newest rot, the one before it will do while the log still reaches back
  * to it. Which one that is, judge.ts decides; here every byte of every file is verified on start.
  */
-import { open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { open, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { LogIndex } from "../../core/base/ids.js";
 import { decodeState, encodeState } from "../../core/model/snapshot.js";
 import type { StateSnapshot } from "../../core/witness/contract.js";
-import { ensureDirectory, exists, syncDirectory } from "./files.js";
+import { ensureDirectory, exists, readBytes, syncDirectory } from "./files.js";
 import type { Place } from "./mark.js";
-import { readSnapshotBytes, SnapshotEncoder, type SnapshotHeader } from "./snapshot-codec.js";
+import {
+  type Origin,
+  type ReadSnapshot,
+  readSnapshotBytes,
+  SnapshotEncoder,
+  type SnapshotHeader,
+} from "./snapshot-codec.js";
 import { StorageError, storageError } from "./storage-error.js";
 
 /** How many snapshots are kept. At least two: see the header. */
@@ -35,14 +41,19 @@ export interface SnapshotOwner {
   readonly diskId: string;
 }
 
+/** A snapshot that is whole. */
+export interface SnapshotPlace extends Place {
+  readonly origin: Origin;
+}
+
 /** The snapshot files of one data directory. */
 export class SnapshotFiles {
   readonly #directory: string;
   readonly #owner: SnapshotOwner;
   /** Files known to be whole, newest first. */
-  #places: readonly Place[] = [];
+  #places: readonly SnapshotPlace[] = [];
   /** The write that is under way; the next one waits for it. */
-  #writing: Promise<void> = Promise.resolve();
+  #writing: Promise<unknown> = Promise.resolve();
 
   private constructor(directory: string, owner: SnapshotOwner) {
     this.#directory = directory;
@@ -73,21 +84,18 @@ export class SnapshotFiles {
   }
 
   /** The places of the whole files, newest first. */
-  get places(): readonly Place[] {
+  get places(): readonly SnapshotPlace[] {
     return this.#places;
-  }
-
-  has(place: Place): boolean {
-    return this.#places.some((each) => isSame(each, place));
   }
 
   /**
    * Makes `snapshot` durable as a file, unless there is one of its place. One at a time. `isWanted` is asked
-   * between parts; when it says no, the file is given up and the write fails with STORAGE_CLOSED.
+   * between parts: when it says no, the file is given up. Gives whether the snapshot is durable.
    */
-  write(snapshot: StateSnapshot, isWanted: () => boolean = () => true): Promise<void> {
+  write(snapshot: StateSnapshot, origin: Origin, isWanted: () => boolean = () => true): Promise<boolean> {
     const written = this.#writing.then(async () => {
-      if (!this.has(snapshot)) await this.#write(snapshot, isWanted);
+      if (this.#places.some((each) => isSame(each, snapshot))) return true;
+      return await this.#write(snapshot, origin, isWanted);
     });
     this.#writing = written.catch(() => undefined);
     return written;
@@ -96,7 +104,7 @@ export class SnapshotFiles {
   /** The snapshot at `place`, which is one of `places`. */
   async read(place: Place): Promise<StateSnapshot> {
     const path = this.#pathOf(place);
-    const read = readSnapshotBytes(await readBytes(path));
+    const read = await readSnapshot(path);
     if (read.kind !== "whole") throw storageError(new Error("it changed while it was read"), "read", path);
     const data = decodeState(read.parts);
     if ("error" in data) {
@@ -116,7 +124,7 @@ export class SnapshotFiles {
   async prune(base: LogIndex): Promise<void> {
     const kept = this.#places.slice(0, KEEP);
     if (base > 0 && !kept.some((place) => place.index >= base)) return;
-    await this.retain((place) => kept.includes(place));
+    await this.retain((place) => kept.some((each) => isSame(each, place)));
   }
 
   /** Removes the files whose place is not wanted. A removal that a power cut undoes does no harm. */
@@ -130,11 +138,14 @@ export class SnapshotFiles {
     }
   }
 
-  async #write(snapshot: StateSnapshot, isWanted: () => boolean): Promise<void> {
+  async #write(snapshot: StateSnapshot, origin: Origin, isWanted: () => boolean): Promise<boolean> {
     const path = this.#pathOf(snapshot);
     const draft = `${path}${DRAFT}`;
     try {
-      await this.#writeDraft(draft, snapshot, isWanted);
+      if (!(await this.#writeDraft(draft, snapshot, origin, isWanted))) {
+        await rm(draft);
+        return false;
+      }
       await rename(draft, path);
       await syncDirectory(this.#directory);
     } catch (thrown) {
@@ -142,33 +153,40 @@ export class SnapshotFiles {
       await rm(draft, { force: true }).catch(() => undefined);
       throw storageError(thrown, "write a snapshot", path);
     }
-    const place: Place = { index: snapshot.index, term: snapshot.term };
+    const place: SnapshotPlace = { index: snapshot.index, term: snapshot.term, origin };
     this.#places = [...this.#places, place].sort(newestFirst);
+    return true;
   }
 
-  async #writeDraft(draft: string, snapshot: StateSnapshot, isWanted: () => boolean): Promise<void> {
+  async #writeDraft(
+    draft: string,
+    snapshot: StateSnapshot,
+    origin: Origin,
+    isWanted: () => boolean,
+  ): Promise<boolean> {
     const encoder = new SnapshotEncoder();
     const handle = await open(draft, "w", 0o600);
     try {
-      let unsynced = 0;
+      let [at, unsynced] = [0, 0];
       const write = async (bytes: Uint8Array): Promise<void> => {
-        // `writeFile` on a handle goes on where the last one ended, and writes all or fails.
-        await handle.writeFile(bytes);
+        for (let done = 0; done < bytes.length; ) {
+          done += (await handle.write(bytes, done, bytes.length - done, at + done)).bytesWritten;
+        }
+        at += bytes.length;
         unsynced += bytes.length;
         if (unsynced < SYNC_BYTES) return;
         await handle.datasync();
         unsynced = 0;
       };
       const { index, term, confState } = snapshot;
-      await write(encoder.header({ ...this.#owner, index, term, confState }));
+      await write(encoder.header({ ...this.#owner, index, term, confState, origin }));
       for (const part of encodeState(snapshot.data)) {
-        if (!isWanted()) {
-          throw new StorageError("STORAGE_CLOSED", `the storage was closed while it wrote ${draft}`);
-        }
+        if (!isWanted()) return false;
         await write(encoder.part(part));
       }
       await write(encoder.trailer());
       await handle.sync();
+      return true;
     } finally {
       await handle.close();
     }
@@ -176,14 +194,14 @@ export class SnapshotFiles {
 
   async #verifyAll(): Promise<readonly string[]> {
     const notices: string[] = [];
-    const places: Place[] = [];
+    const places: SnapshotPlace[] = [];
     for (const name of (await readdir(this.#directory)).sort()) {
       const path = join(this.#directory, name);
       if (name.endsWith(DRAFT)) await rm(path, { force: true });
       if (!NAME.test(name)) continue;
       const header = await this.#verify(path);
       if (typeof header !== "string" && name === nameOf(header)) {
-        places.push({ index: header.index, term: header.term });
+        places.push({ index: header.index, term: header.term, origin: header.origin });
         continue;
       }
       const problem = typeof header === "string" ? header : `it is the snapshot ${nameOf(header)}`;
@@ -197,7 +215,7 @@ export class SnapshotFiles {
 
   /** The header of a whole file of ours, or what is wrong with it. */
   async #verify(path: string): Promise<SnapshotHeader | string> {
-    const read = readSnapshotBytes(await readBytes(path));
+    const read = await readSnapshot(path);
     if (read.kind === "damaged") return `it is damaged (${read.problem})`;
     if (read.kind === "newer") {
       throw new StorageError(
@@ -228,9 +246,9 @@ function newestFirst(a: Place, b: Place): number {
   return b.index - a.index || b.term - a.term;
 }
 
-async function readBytes(path: string): Promise<Uint8Array> {
+async function readSnapshot(path: string): Promise<ReadSnapshot> {
   try {
-    return await readFile(path);
+    return readSnapshotBytes(await readBytes(path));
   } catch (thrown) {
     // An unreadable sector may be readable again after the next start; that is no reason to give up what it
     // holds.

@@ -33,7 +33,7 @@ import {
 import { type Judgement, judge, NOWHERE, type VerifiedLog } from "./judge.js";
 import { LogStore, lockDirectory, type OpenedLog, openExisting } from "./log-store.js";
 import { decodeMark, encodeMark, type Mark, type Place, type Position } from "./mark.js";
-import { Mirror, readSlot, type Slot } from "./mirror.js";
+import { Mirror, readSlots, type Slot } from "./mirror.js";
 import { SnapshotFiles } from "./snapshot-files.js";
 import { StorageError, storageError } from "./storage-error.js";
 
@@ -141,7 +141,7 @@ export async function openStorage(
 
     // Before LevelDB opens: a draft of a snapshot may be what fills the disk.
     const { files: snapshots, notices } = await SnapshotFiles.open(paths.snapshots, identity);
-    const slots = [await readSlot(paths.slots[0]), await readSlot(paths.slots[1])] as const;
+    const slots = await readSlots(paths.slots);
     const found = await openExisting(paths.log);
     if (found.kind === "open") open.push(found.store);
     const judgement = judge({
@@ -240,8 +240,7 @@ async function refuseUsed(paths: Paths): Promise<void> {
       `${paths.directory} holds ${what} but no identity.json; put the file back from a copy, or remove the whole directory and ` +
         "add this witness to the cluster as a new member",
     );
-  for (const path of paths.slots) {
-    const bytes = await readSlot(path);
+  for (const bytes of await readSlots(paths.slots)) {
     const mark = bytes === null ? null : decodeMark(bytes);
     if (mark !== null && mark.sequence > 0) throw refusal(`the mirror of write ${mark.sequence}`);
   }

@@ -7,15 +7,19 @@
  * if the manifest names it, LevelDB then says that it is missing, which is an error we can handle; if not, it
  * was a leftover of a crash in a compaction, and no loss.
  *
+ * Its log is read as well, for the reading alone: LevelDB takes a read error there for the end of the file,
+ * and goes on with what came before (log_reader.cc; the error goes to a reporter that is off by default).
+ *
  * Format (LevelDB doc/table_format.md): blocks, each followed by type:1 crc:4 (CRC-32C of block and type,
  * masked, little-endian); the index block maps keys to the handles of data blocks, the metaindex block names
  * to those of filters; the last 48 bytes hold the handles of metaindex and index, padding and a magic number.
  * Only the padding is covered by no checksum.
  */
-import { readdir, readFile, rename, rm } from "node:fs/promises";
+import { readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { crc32c } from "../../core/base/crc32c.js";
 import { viewOf } from "./bytes.js";
+import { readBytes } from "./files.js";
 
 const FOOTER_LENGTH = 48;
 const TRAILER_LENGTH = 5;
@@ -23,12 +27,17 @@ const MAGIC = Uint8Array.of(0x57, 0xfb, 0x80, 0x8b, 0x24, 0x75, 0x47, 0xdb);
 const MASK_DELTA = 0xa282ead8;
 const ASIDE = ".damaged";
 
-/** Puts damaged tables in a LevelDB directory aside and says in words what was wrong with them. */
+/**
+ * Puts damaged tables in a LevelDB directory aside and says in words what was wrong with them. Throws when
+ * the disk does not give back what it holds.
+ */
 export async function setDamagedTablesAside(directory: string): Promise<readonly string[]> {
   const problems: string[] = [];
   for (const name of await readdir(directory)) {
+    if (!/\.(log|ldb|sst)$/.test(name)) continue;
+    const bytes = await readBytes(join(directory, name));
     if (!/\.(ldb|sst)$/.test(name)) continue;
-    const problem = tableProblem(await readFile(join(directory, name)));
+    const problem = tableProblem(bytes);
     if (problem === null) continue;
     await rename(join(directory, name), join(directory, `${name}${ASIDE}`));
     problems.push(`table ${name}: ${problem}`);

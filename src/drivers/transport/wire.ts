@@ -1,11 +1,12 @@
 /**
  * Frames as bytes and back: the border between what a peer claims and what the core may see.
  *
- * Only this file and its parts (wire-*.ts) know the names of the proto file. `decodeFrame` takes any bytes at all and returns either a frame in which each value is in
- * range, or the reason why not; it never throws. `encodeFrame` goes from typed values and asserts. Beyond
- * single fields, a raft message has to make sense as one: an append's entries follow each other, and no entry
- * is from a later term than the message. A frame whose body has too many fields is refused before protobuf
- * unpacks it: two bytes on the wire can cost two hundred in memory.
+ * Only this file and its parts (wire-*.ts) know the names of the proto file. `decodeFrame` takes any bytes at
+ * all and returns either a frame in which each value is in range, or the reason why not; it never throws.
+ * `encodeFrame` goes from typed values and asserts. Beyond single fields, a raft message has to make sense as
+ * one: an append's entries follow each other, and no entry is from a later term than the message. A frame whose
+ * body has too many fields is refused before protobuf unpacks it: two bytes on the wire can cost two hundred in
+ * memory.
  */
 import type { PeerMessage } from "../../core/witness/contract.js";
 import {

@@ -9,7 +9,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { logIndex } from "../../../src/core/base/ids.js";
-import type { Entry, Message } from "../../../src/core/raft/raft.js";
+import type { Entry, Message, Recovering } from "../../../src/core/raft/raft.js";
 import { Cluster, type ClusterOptions, text } from "./cluster.js";
 import { Observer } from "./observer.js";
 
@@ -22,6 +22,8 @@ interface Run {
   /** Earlier contents of each disk, for members whose disks forget. */
   readonly history: Entry[][][];
   readonly disksForget: boolean;
+  /** What each member lost and may not have won back. */
+  readonly mirrors: (Recovering | undefined)[];
   proposals: number;
 }
 
@@ -73,7 +75,7 @@ function read({ cluster, observer, proposals }: Run, id: number, n: number): voi
 function crash(run: Run, id: number, n: number): void {
   const { cluster, observer } = run;
   const { disk } = cluster.host(id);
-  const before = cluster.node(id).status().recovering;
+  const before = mirrored(run, id);
   cluster.crash(id);
   observer.restarted(id);
   const old = run.history[id - 1]?.[n % (run.history[id - 1]?.length ?? 1)];
@@ -84,7 +86,20 @@ function crash(run: Run, id: number, n: number): void {
   // The mirror knows the highest promise; the store is back at an earlier state of itself.
   const acked = Math.max(disk.entries.length, before?.ackedIndex ?? 0);
   disk.entries = [...old];
-  cluster.restart(id, { ackedIndex: logIndex(acked), term: disk.hardState.term });
+  const mirror = { ackedIndex: logIndex(acked), term: disk.hardState.term };
+  run.mirrors[id - 1] = mirror;
+  cluster.restart(id, mirror);
+}
+
+/** What a member's mirror says of an earlier loss: gone only when what made up for the loss is itself on disk. */
+function mirrored({ cluster, mirrors }: Run, id: number): Recovering | null {
+  const mirror = mirrors[id - 1];
+  if (mirror === undefined) return null;
+  const { entries } = cluster.host(id).disk;
+  const whole = entries.length >= mirror.ackedIndex || (entries.at(-1)?.term ?? 0) > mirror.term;
+  if (!whole || cluster.node(id).status().recovering !== null) return mirror;
+  delete mirrors[id - 1];
+  return null;
 }
 
 function proposeAtLeaders(run: Run): void {
@@ -133,6 +148,7 @@ function play(size: number, options: ClusterOptions, steps: readonly number[], d
     observer: new Observer(cluster, { disksKeep: !disksForget }),
     history: cluster.hosts.map(() => [[]]),
     disksForget,
+    mirrors: [],
     proposals: 0,
   };
   for (const n of steps) step(run, n);

@@ -6,21 +6,37 @@
  * lets everything settle. Everything that a member hands out is frozen deeply at once, so that a member
  * which later changes what it gave away throws.
  */
-import { logIndex, type NodeId, nodeId, term } from "../../../src/core/base/ids.js";
+import { type LogIndex, logIndex, type NodeId, nodeId, type Term, term } from "../../../src/core/base/ids.js";
 import {
   type Entry,
   type HardState,
+  isConfChange,
   type Message,
   type RaftConfig,
   RawNode,
   type ReadState,
   type Recovering,
+  type Snapshot,
 } from "../../../src/core/raft/raft.js";
 
 /** What survives a crash. */
 export interface Disk {
   hardState: HardState;
+  /** The place before the first of `entries`; the snapshot stands for what is up to there, and maybe for more. */
+  base: { readonly index: LogIndex; readonly term: Term };
   entries: Entry[];
+  /** Its data are the entries that it stands for: that is what the state machine of these tests is. */
+  snapshot: Snapshot | null;
+}
+
+/** A disk on which nothing was ever written. */
+export function emptyDisk(): Disk {
+  return {
+    hardState: { term: term(0), vote: nodeId(0), commit: logIndex(0) },
+    base: { index: logIndex(0), term: term(0) },
+    entries: [],
+    snapshot: null,
+  };
 }
 
 /** One member with its disk, its storage queues and its state machine (the entries applied so far). */
@@ -51,11 +67,40 @@ export function deepFreeze<T>(value: T): T {
 }
 
 /** Writes what a MsgStorageAppend says, as storage must: the conflicting end is replaced, not kept. */
-export function persist(disk: Disk, m: Message): void {
+export function persist(
+  disk: Disk,
+  m: Pick<Message, "term" | "vote" | "commit" | "entries" | "snapshot">,
+): void {
   if (m.term !== 0 || m.vote !== 0 || m.commit !== 0)
     disk.hardState = { term: m.term, vote: m.vote, commit: m.commit };
+  if (m.snapshot !== null) {
+    disk.snapshot = m.snapshot;
+    disk.base = { index: m.snapshot.index, term: m.snapshot.term };
+    disk.entries = [];
+  }
   const from = m.entries[0]?.index;
-  if (from !== undefined) disk.entries.splice(from - 1, disk.entries.length, ...m.entries);
+  if (from !== undefined) disk.entries.splice(from - disk.base.index - 1, disk.entries.length, ...m.entries);
+}
+
+/** What a snapshot of these tests stands for. */
+export function snapshotEntries(snapshot: Snapshot | null): Entry[] {
+  return snapshot === null ? [] : [...(snapshot.data as readonly Entry[])];
+}
+
+/**
+ * Where the members of a cluster whose membership changes begin: with a snapshot of the first entry. Who joins later
+ * does not know the first members, so it must not begin at the beginning of the log.
+ */
+function founded(size: number): Disk {
+  const first: Entry = { term: term(1), index: logIndex(1), type: "EntryNormal", data: new Uint8Array() };
+  const voters = Array.from({ length: size }, (_, i) => nodeId(i + 1));
+  const confState = { voters, learners: [], votersOutgoing: [], learnersNext: [], autoLeave: false };
+  return {
+    hardState: { term: term(1), vote: nodeId(0), commit: logIndex(1) },
+    base: { index: first.index, term: first.term },
+    entries: [],
+    snapshot: deepFreeze({ index: first.index, term: first.term, confState, data: [first] }),
+  };
 }
 
 export class Cluster {
@@ -64,21 +109,22 @@ export class Cluster {
   /** Sees each message at the instant at which it enters the network. */
   onSend: (m: Message) => void = () => {};
   readonly #options: ClusterOptions;
+  readonly #voters: readonly NodeId[];
 
-  constructor(size: number, options: ClusterOptions = {}) {
+  /** `spares` more members that belong to nobody yet. */
+  constructor(size: number, options: ClusterOptions = {}, { spares } = { spares: 0 }) {
     this.#options = options;
-    this.hosts = Array.from({ length: size }, (_, i) => {
-      const disk: Disk = {
-        hardState: { term: term(0), vote: nodeId(0), commit: logIndex(0) },
-        entries: [],
-      };
-      return this.#boot(nodeId(i + 1), size, disk, null);
+    this.#voters = spares > 0 ? [] : Array.from({ length: size }, (_, i) => nodeId(i + 1));
+    this.hosts = Array.from({ length: size + spares }, (_, i) => {
+      const disk = spares > 0 && i < size ? founded(size) : emptyDisk();
+      return this.#boot(nodeId(i + 1), disk, null);
     });
   }
 
-  #boot(id: NodeId, size: number, disk: Disk, recovering: Recovering | null): Host {
+  #boot(id: NodeId, disk: Disk, recovering: Recovering | null): Host {
+    const { hardState, base, snapshot } = disk;
     const node = new RawNode({
-      voters: Array.from({ length: size }, (_, i) => nodeId(i + 1)),
+      voters: this.#voters,
       electionTick: 10,
       heartbeatTick: 1,
       preVote: false,
@@ -91,10 +137,18 @@ export class Cluster {
       maxUncommittedSize: 0,
       ...this.#options,
       id,
-      storage: { hardState: disk.hardState, entries: [...disk.entries], applied: logIndex(0) },
+      storage: {
+        hardState,
+        base,
+        entries: [...disk.entries],
+        applied: snapshot?.index ?? logIndex(0),
+        ...(snapshot === null ? {} : { confState: snapshot.confState }),
+      },
       recovering,
     });
-    return { id, disk, node, up: true, appends: [], applies: [], applied: [], readStates: [] };
+    if (snapshot !== null) node.setSnapshot(snapshot);
+    const applied = snapshotEntries(snapshot);
+    return { id, disk, node, up: true, appends: [], applies: [], applied, readStates: [] };
   }
 
   host(id: number): Host {
@@ -117,7 +171,7 @@ export class Cluster {
 
   restart(id: number, recovering: Recovering | null = null): void {
     const host = this.host(id);
-    const fresh = this.#boot(host.id, this.hosts.length, host.disk, recovering);
+    const fresh = this.#boot(host.id, host.disk, recovering);
     Object.assign(host, fresh);
   }
 
@@ -127,10 +181,10 @@ export class Cluster {
     const ready = deepFreeze(host.node.ready());
     host.readStates.push(...ready.readStates);
     if (this.#options.asyncStorageWrites === false) {
-      if (ready.hardState !== null) host.disk.hardState = ready.hardState;
-      const from = ready.entries[0]?.index;
-      if (from !== undefined) host.disk.entries.splice(from - 1, host.disk.entries.length, ...ready.entries);
-      host.applied.push(...ready.committedEntries);
+      const { snapshot, entries } = ready;
+      const nothing = { term: term(0), vote: nodeId(0), commit: logIndex(0) };
+      this.#write(host, { ...(ready.hardState ?? nothing), snapshot, entries });
+      this.#applyEntries(host, ready.committedEntries);
       for (const m of ready.messages) this.#send(m);
       host.node.advance(ready);
       return;
@@ -152,15 +206,56 @@ export class Cluster {
     const host = this.host(id);
     const m = host.appends.shift();
     if (m === undefined) return;
-    persist(host.disk, m);
+    this.#write(host, m);
     this.#respond(host, m);
+  }
+
+  #write(host: Host, write: Parameters<typeof persist>[1]): void {
+    persist(host.disk, write);
+    if (write.snapshot !== null) host.applied = snapshotEntries(write.snapshot);
+  }
+
+  #applyEntries(host: Host, entries: readonly Entry[]): void {
+    for (const entry of entries) {
+      // Orders from before a snapshot that was taken over meanwhile.
+      if (entry.index <= host.applied.length) continue;
+      host.applied.push(entry);
+      if (isConfChange(entry.type)) host.node.applyConfChange(entry);
+    }
+    if (entries.at(-1)?.index === host.applied.length) this.#offerSnapshot(host);
+  }
+
+  /** What a peer that has fallen behind can be sent: the state of now, in clusters whose logs are cut. */
+  #offerSnapshot(host: Host): void {
+    const last = host.applied.at(-1);
+    if (last === undefined || host.disk.snapshot === null) return;
+    const { confState } = host.node.status();
+    const data = [...host.applied];
+    host.node.setSnapshot(deepFreeze({ index: last.index, term: last.term, confState, data }));
+  }
+
+  /** Takes a snapshot of what is applied, and drops the log up to `keep` entries before it. */
+  compact(id: number, keep: number): void {
+    const host = this.host(id);
+    const { applied, confState } = host.node.status();
+    const last = host.applied[applied - 1];
+    if (last === undefined || applied <= (host.disk.snapshot?.index ?? 0)) return;
+    const data = host.applied.slice(0, applied);
+    const snapshot = deepFreeze({ index: last.index, term: last.term, confState, data });
+    host.disk.snapshot = snapshot;
+    host.node.setSnapshot(snapshot);
+    const upTo = host.applied[applied - 1 - keep];
+    if (upTo === undefined || upTo.index <= host.disk.base.index) return;
+    host.node.compact(upTo.index);
+    host.disk.entries = host.disk.entries.filter(({ index }) => index > upTo.index);
+    host.disk.base = { index: upTo.index, term: upTo.term };
   }
 
   applyOne(id: number): void {
     const host = this.host(id);
     const m = host.applies.shift();
     if (m === undefined) return;
-    host.applied.push(...m.entries);
+    this.#applyEntries(host, m.entries);
     this.#respond(host, m);
   }
 
@@ -175,6 +270,13 @@ export class Cluster {
   deliver(m: Message): void {
     const host = this.hosts[m.to - 1];
     if (host?.up) host.node.step(m);
+    if (m.type === "MsgSnap") this.snapshotSent(m, host?.up ?? false);
+  }
+
+  /** Tells the sender what became of a snapshot, as a transport does. */
+  snapshotSent(m: Message, ok: boolean): void {
+    const sender = this.hosts[m.from - 1];
+    if (sender?.up) sender.node.reportSnapshot(m.to, ok);
   }
 
   /**
@@ -209,6 +311,7 @@ export class Cluster {
     const batch = this.network;
     this.network = batch.filter((m) => !pass(m) && hold(m));
     for (const m of batch) {
+      if (m.type === "MsgSnap" && !pass(m) && !hold(m)) this.snapshotSent(m, false);
       if (!pass(m)) continue;
       this.deliver(m);
       moved = true;

@@ -120,8 +120,8 @@ test("a voter that was restarted gives no vote for an election timeout: it may j
 });
 
 /**
- * One run at random: every member's ticks at a rate of its own within the drift, messages late or lost, restarts. Checks
- * at each moment that who answers a read alone is not outlived by a leader of a later term.
+ * One run at random: every member's ticks at a rate of its own within the drift, messages late or lost,
+ * restarts. Checks at each moment that who answers a read alone is not outlived by a leader of a later term.
  */
 function runWithDrift(seed: number): number {
   const random = randomState(seed, "lease");

@@ -32,6 +32,9 @@ function stage(): Stage {
       log.push(`persist ${effect.write}`);
       return new Promise((resolve, reject) => writes.push({ resolve, reject }));
     },
+    adopt: async () => undefined,
+    compact: async ({ keepFrom }) => keepFrom,
+    peers: () => undefined,
     send: ({ to, message }: Extract<Effect, { kind: "send" }>) => {
       // Views go out all the time; these tests are about what has to wait for the disk.
       if (message.kind === "raft") log.push(`send ${to} ${message.message.type}`);
@@ -46,7 +49,11 @@ function stage(): Stage {
     kind: "restored",
     monoMs: 0,
     hardState: { term: term(0), vote: NO_NODE, commit: logIndex(0) },
+    base: { index: logIndex(0), term: term(0) },
     entries: [],
+    snapshot: null,
+    adopted: null,
+    disk: "disk-a",
     recovering: null,
   });
   let monoMs = 0;
@@ -73,7 +80,12 @@ function stage(): Stage {
 /** A message of w-b in term 5. */
 function fromPeer(s: Stage, type: "MsgVote" | "MsgHeartbeat"): void {
   const sent = message({ type, from: nodeId(2), to: nodeId(1), term: term(5) });
-  s.runtime.post({ kind: "message", from: witnessId("w-b"), message: { kind: "raft", message: sent } });
+  s.runtime.post({
+    kind: "message",
+    from: witnessId("w-b"),
+    disk: "disk-b",
+    message: { kind: "raft", message: sent },
+  });
 }
 
 test("a vote leaves only after the write that it rides on is durable", async () => {
@@ -146,7 +158,11 @@ test("a bug in the core stops the witness with its own exit code instead of goin
     kind: "restored",
     monoMs: 0,
     hardState: { term: term(0), vote: NO_NODE, commit: logIndex(0) },
+    base: { index: logIndex(0), term: term(0) },
     entries: [],
+    snapshot: null,
+    adopted: null,
+    disk: "disk-a",
     recovering: null,
   });
   assert.equal(s.halts[0]?.code, 70);

@@ -3,19 +3,22 @@
  * the identity or a table of LevelDB.
  */
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
+import { crc32c } from "../../../src/core/base/crc32c.js";
 import { logIndex, nodeId, term, witnessId } from "../../../src/core/base/ids.js";
 import type { Entry, EntryType } from "../../../src/core/raft/types.js";
 import type { Adopted } from "../../../src/core/witness/contract.js";
 import { decodeEntry, encodeEntry, entryKey, hashEntry } from "../../../src/drivers/storage/entry-codec.js";
 import { decodeIdentity, encodeIdentity } from "../../../src/drivers/storage/identity.js";
 import { decodeMark, digestOf, encodeMark, type Mark } from "../../../src/drivers/storage/mark.js";
+import { readSnapshotBytes, SnapshotEncoder } from "../../../src/drivers/storage/snapshot-codec.js";
 import { tableProblem } from "../../../src/drivers/storage/table-check.js";
 import { filesIn } from "./damage.js";
-import { entries, hardState, open, privateDirectory, readBack } from "./disk.js";
+import { entries, hardState, open, privateDirectory, readBack, snapshotAt } from "./disk.js";
 
 const count = fc.oneof(fc.nat(), fc.maxSafeNat());
 const hash = fc.uint8Array({ minLength: 16, maxLength: 16 });
@@ -139,6 +142,75 @@ test("identity text reads back whatever the names, and what is damaged is not an
   );
   for (const text of ["", "null", "3", "[]", '{"format":1}', '{"format":2}'])
     assert.equal(decodeIdentity(text), null);
+});
+
+/** The frames of a snapshot file with these parts: the header, the parts, the trailer. */
+function framesOf(parts: readonly Uint8Array[]): Uint8Array[] {
+  const { index, term: inTerm, confState } = snapshotAt(7, 3);
+  const encoder = new SnapshotEncoder();
+  const fields = { index, term: inTerm, confState, cluster: "acme", diskId: "d", origin: "taken" as const };
+  const header = encoder.header(fields);
+  return [header, ...parts.map((part) => encoder.part(part)), encoder.trailer()];
+}
+
+test("a snapshot file reads back as it was, and no flipped bit and no cut passes", () => {
+  fc.assert(
+    fc.property(fc.array(fc.uint8Array({ maxLength: 20 }), { maxLength: 4 }), (parts) => {
+      const file = Buffer.concat(framesOf(parts));
+      const read = readSnapshotBytes(file);
+      assert.ok(read.kind === "whole");
+      assert.deepEqual(
+        read.parts.map((part) => [...part]),
+        parts.map((part) => [...part]),
+      );
+      const { index, term: inTerm, confState } = snapshotAt(7, 3);
+      assert.deepEqual(read.header, {
+        cluster: "acme",
+        diskId: "d",
+        origin: "taken",
+        index,
+        term: inTerm,
+        confState,
+      });
+      for (let bit = 0; bit < file.length * 8; bit++) {
+        assert.equal(readSnapshotBytes(flipped(file, bit)).kind, "damaged", `bit ${bit}`);
+      }
+      for (let length = 0; length < file.length; length++) {
+        assert.equal(readSnapshotBytes(file.subarray(0, length)).kind, "damaged", `length ${length}`);
+      }
+      assert.equal(readSnapshotBytes(Buffer.concat([file, Uint8Array.of(0)])).kind, "damaged", "longer");
+    }),
+    { numRuns: 10 },
+  );
+});
+
+test("parts of a snapshot file that were swapped, doubled, left out or taken from another are noticed", () => {
+  const [a, b, c] = ["aaaa", "bbbb", "cccc"].map((text) => Buffer.from(text)) as [Buffer, Buffer, Buffer];
+  const frames = framesOf([a, b, c]);
+  const other = framesOf([a, b, Buffer.from("dddd")]);
+  const orders: readonly (readonly (Uint8Array | undefined)[])[] = [
+    [frames[0], frames[2], frames[1], frames[3], frames[4]],
+    [frames[0], frames[1], frames[1], frames[3], frames[4]],
+    [frames[0], frames[1], frames[3], frames[4]],
+    [frames[0], frames[1], frames[2], frames[3], frames[3], frames[4]],
+    [frames[0], frames[1], frames[2], other[3], frames[4]],
+    [frames[0], frames[1], frames[2], frames[3], other[4]],
+  ];
+  for (const order of orders) {
+    const file = Buffer.concat(order.map((frame) => frame ?? new Uint8Array()));
+    assert.equal(readSnapshotBytes(file).kind, "damaged");
+  }
+});
+
+test("a snapshot of a newer format is told from a damaged one", () => {
+  const [header, trailer] = framesOf([]);
+  assert.ok(header !== undefined && trailer !== undefined);
+  const text = Buffer.from(header).subarray(16).toString().replace('"format":1', '"format":9');
+  const body = Buffer.concat([header.subarray(0, 8), new SnapshotEncoder().part(Buffer.from(text))]);
+  const end = Buffer.from(trailer);
+  createHash("sha256").update(body).digest().copy(end, 12);
+  end.writeUInt32BE(crc32c(end.subarray(0, end.length - 4)), end.length - 4);
+  assert.deepEqual(readSnapshotBytes(Buffer.concat([body, end])), { kind: "newer", format: 9 });
 });
 
 test("no flipped bit in a table of LevelDB passes, except in the padding of its footer", async (t) => {

@@ -7,9 +7,11 @@ import assert from "node:assert/strict";
 import { copyFileSync, cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { InvariantError } from "../../../src/core/base/assert.js";
 import { logIndex, nodeId, witnessId } from "../../../src/core/base/ids.js";
 import type { Adopted } from "../../../src/core/witness/contract.js";
+import { decodeMark } from "../../../src/drivers/storage/mark.js";
 import type { Storage } from "../../../src/drivers/storage/storage.js";
 import { filesIn, flipBit } from "./damage.js";
 import { entries, entry, hardState, open, privateDirectory, readBack, snapshotAt } from "./disk.js";
@@ -68,8 +70,10 @@ test("a snapshot says more of the commit than a hard state that was written befo
   const directory = privateDirectory(t);
   const { storage } = await open(directory);
   await storage.append({ hardState: hardState(1, 1, 2), entries: entries(1, 9, 1) });
-  await storage.compact(snapshotAt(6, 1), logIndex(2));
+  await storage.compact(snapshotAt(6, 1), logIndex(5));
   await storage.close();
+  const mark = decodeMark(readFileSync(join(directory, "mirror.a")));
+  assert.deepEqual([mark?.base.index, mark?.hardState], [4, hardState(1, 1, 4)], "never behind the base");
   assert.deepEqual((await readBack(directory)).hardState, hardState(1, 1, 6));
 });
 
@@ -78,25 +82,41 @@ test("appends go on while a large state is written, and a long log goes in steps
   const { storage } = await open(directory);
   const length = 10_000;
   await storage.append({ hardState: hardState(1, 1, length), entries: entries(1, length, 1) });
-  const events: string[] = [];
-  const compaction = storage.compact(snapshotAt(9_900, 1, 400, 20_000), logIndex(9_801)).then((base) => {
-    events.push(`compacted to ${base}`);
+  let base: number | null = null;
+  const compaction = storage.compact(snapshotAt(9_900, 1, 400, 20_000), logIndex(9_801)).then((to) => {
+    base = to;
   });
-  for (let i = 1; i <= 20; i++) {
-    await storage.append({ hardState: hardState(1, 1, length + i - 1), entries: [entry(length + i, 1)] });
-    events.push(`append ${i}`);
-    if (i === 1) assert.notEqual(storage.stats.compactingSinceMs, null);
+  let appended = 0;
+  for (; base === null; appended++) {
+    const index = length + appended + 1;
+    await storage.append({ hardState: hardState(1, 1, index - 1), entries: [entry(index, 1)] });
+    if (appended === 0) assert.notEqual(storage.stats.compactingSinceMs, null);
   }
   await compaction;
-  assert.deepEqual(events.at(-1), "compacted to 9800", events.join());
-  assert.equal(storage.stats.compactingSinceMs, null);
-  // 21 appends, and 9,800 entries in steps of 4,096.
-  assert.equal(storage.stats.writes, 21 + 3);
+  assert.deepEqual([base, storage.stats.compactingSinceMs], [9_800, null]);
+  assert.ok(appended > 2, `${appended} appends while 8 MB were written`);
+  // 9,800 entries go in steps of 4,096.
+  assert.equal(storage.stats.writes, 1 + appended + 3);
   await storage.close();
   const restored = await readBack(directory);
   assert.deepEqual(restored.base, place(9_800, 1));
-  assert.deepEqual(restored.entries, entries(9_801, length + 20, 1));
+  assert.deepEqual(restored.entries, entries(9_801, length + appended, 1));
   assert.equal(restored.snapshot?.data.history.length, 400);
+});
+
+test("a snapshot is written only when what it was taken of is durable", async (t) => {
+  const directory = privateDirectory(t, "fast");
+  const { storage } = await open(directory);
+  let durable = false;
+  const long = Array.from({ length: 300 }, (_, i) => entry(i + 1, 1, "x".repeat(100_000)));
+  const append = storage.append({ hardState: hardState(1, 1, 300), entries: long }).then(() => {
+    durable = true;
+  });
+  const compaction = storage.compact(snapshotAt(300, 1, 0), logIndex(1));
+  while (filesIn(directory, /^snapshots\/.*\.snap$/).length === 0) await setImmediate();
+  assert.ok(durable, "a crash here would leave a snapshot of a log that never was");
+  await Promise.all([append, compaction]);
+  await storage.close();
 });
 
 test("a received snapshot replaces the whole log, in order with the appends around it", async (t) => {
@@ -139,6 +159,19 @@ test("a compaction that an install overtakes cuts nothing", async (t) => {
   assert.deepEqual([restored.snapshot, restored.notices], [snapshotAt(40, 3), []]);
 });
 
+test("an install that comes while a compaction writes its file does not wait for it", async (t) => {
+  const directory = privateDirectory(t);
+  const { storage } = await open(directory);
+  await storage.append({ hardState: hardState(2, 1, 20), entries: entries(1, 30, 2) });
+  const compaction = storage.compact(snapshotAt(20, 2, 1000, 40_000), logIndex(15));
+  while (filesIn(directory, /^snapshots\/20-2/).length === 0) await setImmediate();
+  await storage.append({ hardState: hardState(3, 0, 40), entries: [], snapshot: snapshotAt(40, 3) });
+  assert.deepEqual(filesIn(directory, /^snapshots\//), ["snapshots/40-3.snap"], "the other was given up");
+  assert.equal(await compaction, 40);
+  await storage.close();
+  assert.deepEqual((await readBack(directory)).snapshot, snapshotAt(40, 3));
+});
+
 test("the newest two snapshots are kept", async (t) => {
   const directory = privateDirectory(t);
   const { storage } = await open(directory);
@@ -150,7 +183,7 @@ test("the newest two snapshots are kept", async (t) => {
   assert.deepEqual(readdirSync(join(directory, "snapshots")).sort(), ["30-1.snap", "50-2.snap"]);
 });
 
-test("who was adopted comes back, is written before later appends, and cannot be changed", async (t) => {
+test("who was adopted comes back, is written before later appends, and can only become a later node", async (t) => {
   const directory = privateDirectory(t);
   let { storage, restored } = await open(directory);
   const adopting = storage.adopt(ADOPTED);
@@ -161,29 +194,31 @@ test("who was adopted comes back, is written before later appends, and cannot be
   ({ storage, restored } = await open(directory));
   assert.deepEqual(restored.adopted, ADOPTED);
   await storage.adopt(ADOPTED);
+  const later: Adopted = { node: nodeId(5), bootstrap: [] };
+  await storage.adopt(later);
   await assert.rejects(storage.adopt({ ...ADOPTED, node: nodeId(3) }), {
     name: "InvariantError",
-    message: /node 2 of w1,w2,w3 .* node 3/,
+    message: /node 5 of none .* node 3/,
   });
   await storage.close();
-  assert.deepEqual((await readBack(directory)).adopted, ADOPTED);
+  assert.deepEqual((await readBack(directory)).adopted, later);
 });
 
-test("an identity file from before the adoption, or of another one, is noticed", async (t) => {
+test("an identity file from before the adoption, or of an earlier one, is noticed", async (t) => {
   const root = privateDirectory(t, "fast");
   const [data, other] = [join(root, "data"), join(root, "other")];
   await readBack(data);
   cpSync(data, other, { recursive: true });
   for (const [directory, node] of [
-    [data, 2],
-    [other, 3],
+    [data, 3],
+    [other, 2],
   ] as const) {
     const { storage } = await open(directory);
     await storage.adopt({ ...ADOPTED, node: nodeId(node) });
     await storage.close();
   }
   copyFileSync(join(other, "identity.json"), join(data, "identity.json"));
-  await assert.rejects(readBack(data), { code: "STORAGE_CORRUPT", message: /says node 3.*by node 2/ });
+  await assert.rejects(readBack(data), { code: "STORAGE_CORRUPT", message: /says node 2.*by node 3/ });
 });
 
 test("an identity of format 1, as older releases wrote it, reads with nobody adopted", async (t) => {
@@ -258,6 +293,36 @@ test("a log that is lost starts from the newest snapshot, and is whole again whe
   assert.deepEqual([healed.snapshot, healed.base], [snapshotAt(30, 2), place(30, 2)]);
   assert.deepEqual([healed.recovering, healed.hardState], [null, hardState(2, 1, 30)]);
   assert.match(healed.notices.join(), /directory is gone; nothing that was acknowledged is missing/);
+});
+
+test("a recovery from a snapshot survives a crash between any two of its steps", async (t) => {
+  const data = join(privateDirectory(t, "fast"), "data");
+  await cutDirectory(data);
+  rmSync(join(data, "log"), { recursive: true });
+  const slots = ["mirror.a", "mirror.b"].map((name) => join(data, name));
+  const before = slots.map((slot) => readFileSync(slot));
+  const expectRecovering = async (what: string): Promise<void> => {
+    const { base, snapshot, entries: log, hardState: state, recovering } = await readBack(data);
+    assert.deepEqual([base, snapshot, log], [place(20, 2), snapshotAt(20, 2), []], what);
+    assert.deepEqual([state, recovering?.ackedIndex], [hardState(2, 1, 20), 30], what);
+  };
+  await expectRecovering("the loss");
+  for (const [i, slot] of slots.entries()) writeFileSync(slot, before[i] ?? "");
+  await expectRecovering("after a crash before the mirror was written");
+  writeFileSync(slots[0] ?? "", before[0] ?? "");
+  await expectRecovering("after a crash between the slots");
+  cpSync(join(data, "log"), join(data, "log.new"), { recursive: true });
+  rmSync(join(data, "log"), { recursive: true });
+  await expectRecovering("after a crash between the renames");
+  // What brings it up to date ends it, also when that is a snapshot.
+  const { storage } = await open(data);
+  await storage.append({
+    hardState: hardState(3, 0, 40),
+    entries: [entry(41, 3)],
+    snapshot: snapshotAt(40, 3),
+  });
+  await storage.close();
+  assert.equal((await readBack(data)).recovering, null);
 });
 
 test("what a crash leaves of an install or a compaction is removed, and the old log is whole", async (t) => {

@@ -4,10 +4,11 @@ import { randomBytes } from "node:crypto";
 import { connect as connectHttp2 } from "node:http2";
 import { connect, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
-import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js";
+import { status } from "@grpc/grpc-js";
 import { witnessId } from "../../../src/core/base/ids.js";
-import { encodeFrame, type FrameBody, STREAM_PATH } from "../../../src/drivers/transport/wire.js";
-import { diskOf, freePorts, heartbeat, type Member, member, sleep, until } from "./helpers.js";
+import { encodeFrame, STREAM_PATH } from "../../../src/drivers/transport/wire.js";
+import { freePorts, heartbeat, type Member, member, sleep, until } from "./helpers.js";
+import { hello, openStream } from "./raw-stream.js";
 
 /** w2 listening, and w1 that sends it a heartbeat every 20 ms. */
 async function served(t: TestContext): Promise<{ port: number; b: Member; isServed: () => Promise<void> }> {
@@ -56,36 +57,6 @@ test("garbage, HTTP/1, a TLS hello and broken HTTP/2 leave it standing", async (
     Buffer.concat([Buffer.from(preface), Buffer.from("000000040000000000000001010500000000ff", "hex")]),
   );
   await isServed();
-});
-
-/** A stream opened by grpc-js's own client, which also shows that what we speak is gRPC. */
-function openStream(t: TestContext, port: number, options: object = {}) {
-  const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), {
-    "grpc.max_send_message_length": -1,
-    "grpc.use_local_subchannel_pool": 1,
-    ...options,
-  });
-  const same = (bytes: Buffer): Buffer => bytes;
-  const stream = client.makeBidiStreamRequest<Buffer, Buffer>(STREAM_PATH, same, same);
-  const end: { error: ServiceError | null } = { error: null };
-  const acks: Buffer[] = [];
-  stream.on("error", (error: ServiceError) => {
-    end.error = error;
-  });
-  stream.on("data", (ack: Buffer) => acks.push(ack));
-  t.after(() => {
-    stream.cancel();
-    client.close();
-  });
-  const write = (body: FrameBody, seq = body.kind === "message" ? 1 : 0): void => {
-    stream.write(encodeFrame({ seq, sentMs: 1, body }));
-  };
-  return { stream, end, acks, write };
-}
-
-const hello = (more: object = {}): FrameBody => ({
-  kind: "hello",
-  hello: { protocol: 2, cluster: "test", from: "w1", to: "w2", life: 5, disk: diskOf(1), ...more },
 });
 
 test("a message of 100 MB is refused without being read into memory", async (t) => {

@@ -75,13 +75,21 @@ export interface Relay {
   readonly bytes: () => number;
   /** Resets every connection. */
   readonly reset: () => void;
+  /** Resets every connection, and each new one until it is opened again. */
+  readonly block: (isBlocked: boolean) => void;
 }
 
 /** Opens a relay to a port of this machine; it ends with the test. */
 export async function relayTo(t: TestContext, port: number): Promise<Relay> {
   let bytes = 0;
+  let blocked = false;
   const sockets = new Set<Socket>();
   const server = createServer((near) => {
+    if (blocked) {
+      near.on("error", () => {});
+      near.resetAndDestroy();
+      return;
+    }
     const far = connect(port, "127.0.0.1");
     near.on("data", (data: Buffer) => {
       bytes += data.length;
@@ -108,5 +116,9 @@ export async function relayTo(t: TestContext, port: number): Promise<Relay> {
     for (const socket of sockets) socket.destroy();
   });
   const { port: listening } = server.address() as { port: number };
-  return { address: `127.0.0.1:${listening}`, bytes: () => bytes, reset };
+  const block = (isBlocked: boolean): void => {
+    blocked = isBlocked;
+    if (isBlocked) reset();
+  };
+  return { address: `127.0.0.1:${listening}`, bytes: () => bytes, reset, block };
 }

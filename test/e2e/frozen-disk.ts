@@ -1,0 +1,58 @@
+/**
+ * A file system of its own that can be frozen: the process lives, its writes hang, and nothing fails. That is how a
+ * stalled disk looks from inside, which neither a signal nor a full disk does.
+ */
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+
+export interface FrozenDisk {
+  readonly path: string;
+  /** From now on writes and syncs wait. */
+  freeze(): void;
+  /** They go on. Also done when the test ends. */
+  thaw(): void;
+}
+
+/** Unit: bytes of the image, which is sparse. */
+const IMAGE_BYTES = 48 << 20;
+
+/**
+ * Mounts an ext4 image for the test; null (after marking the test as skipped) where that is not possible. With CI=true
+ * it must be, unless the kernel has no loop devices.
+ */
+export function mountFrozenDisk(t: TestContext): FrozenDisk | null {
+  const root = mkdtempSync(join(tmpdir(), "pointsman-frozen-"));
+  const [image, path] = [join(root, "image"), join(root, "mount")];
+  writeFileSync(image, "");
+  truncateSync(image, IMAGE_BYTES);
+  const made = spawnSync("sh", [
+    "-c",
+    'mkfs.ext4 -q "$0" && mkdir "$1" && mount -o loop "$0" "$1"',
+    image,
+    path,
+  ]);
+  const isMounted = made.status === 0;
+  t.after(() => {
+    if (isMounted) {
+      // Thawed already, as a rule; a frozen one would keep whoever writes to it for ever.
+      spawnSync("fsfreeze", ["--unfreeze", path]);
+      execFileSync("umount", ["--lazy", path]);
+    }
+    rmSync(root, { recursive: true, force: true });
+  });
+  if (!isMounted) {
+    if (process.env["CI"] === "true" && existsSync("/dev/loop-control")) {
+      throw new Error(`CI must be able to mount an image: ${String(made.stderr)}`);
+    }
+    t.skip("needs root, loop devices and mkfs.ext4");
+    return null;
+  }
+  return {
+    path,
+    freeze: () => void execFileSync("fsfreeze", ["--freeze", path]),
+    thaw: () => void execFileSync("fsfreeze", ["--unfreeze", path]),
+  };
+}
