@@ -15,7 +15,7 @@ import {
   isWrite,
 } from "../../core/model/admin.js";
 import type { ProbeResult } from "../../core/model/observation.js";
-import type { AuditRecord, StepOutcome } from "../../core/model/state.js";
+import type { AuditRecord, State, StepOutcome } from "../../core/model/state.js";
 import type { Effect, Input, PublishedEvent } from "../../core/witness/contract.js";
 import type { Witness } from "../../core/witness/witness.js";
 
@@ -169,6 +169,11 @@ export class Runtime {
   /** The audit records that the state keeps, oldest first. */
   history(): readonly AuditRecord[] {
     return this.witness.state.history;
+  }
+
+  /** The replicated state as it is applied here. */
+  state(): State {
+    return this.witness.state;
   }
 
   /** Calls `listener` with every published event until the returned function is called. */

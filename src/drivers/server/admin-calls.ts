@@ -22,8 +22,9 @@ import {
   isWrite,
   type Refusal,
 } from "../../core/model/admin.js";
-import type { AuditRecord } from "../../core/model/state.js";
+import type { AuditRecord, State } from "../../core/model/state.js";
 import type { PublishedEvent } from "../../core/witness/contract.js";
+import { serveBackup } from "./admin-backup.js";
 import type { WireObject } from "./admin-codec.js";
 import { type Exercise, serveExercise } from "./admin-exercise.js";
 import { historyAnswer } from "./admin-history.js";
@@ -46,6 +47,8 @@ export interface AdminBackend {
   request(request: AdminRequest | ExerciseRequest, signal: AbortSignal): Promise<AdminResponse>;
   /** The retained records, oldest first. */
   history(): readonly AuditRecord[];
+  /** The replicated state as it is applied here; never mutated. */
+  state(): State;
   /** Calls the listener with every published event from now on; the returned function ends that. */
   subscribe(listener: (event: PublishedEvent) => void): () => void;
 }
@@ -73,10 +76,9 @@ type UnaryHandler = (
 ) => void;
 type StreamHandler = (call: ServerWritableStream<WireObject, WireObject>) => void;
 type DuplexHandler = (call: ServerDuplexStream<WireObject, WireObject>) => void;
-type Handlers = Record<Exclude<AdminMethodName, "Watch" | "Exercise">, UnaryHandler> & {
-  Watch: StreamHandler;
-  Exercise: DuplexHandler;
-};
+type StreamName = "Watch" | "Backup";
+type Handlers = Record<Exclude<AdminMethodName, StreamName | "Exercise">, UnaryHandler> &
+  Record<StreamName, StreamHandler> & { Exercise: DuplexHandler };
 
 const STOPPING: Refusal = {
   kind: "refused",
@@ -188,6 +190,22 @@ export function adminCalls(backend: AdminBackend, log: AdminLog, version: string
     log.debug({ peer, watches: watches.size }, "admin watch started");
   }
 
+  function backup(call: ServerWritableStream<WireObject, WireObject>): void {
+    const refusal = admit(active >= CALLS_MAX);
+    if (refusal !== null) {
+      call.emit("error", toGrpcStatus(refusal));
+      return;
+    }
+    active += 1;
+    call.sendMetadata(initial);
+    const gone = new AbortController();
+    call.once("cancelled", () => gone.abort());
+    const asked: AdminRequest = { kind: "status", linearizable: true };
+    serveBackup(call, () => answerOf(backend, asked, gone.signal), backend, gone.signal)
+      .catch((error: unknown) => call.emit("error", internal(error, "Backup")))
+      .finally(leave);
+  }
+
   function exercise(call: ServerDuplexStream<WireObject, WireObject>): void {
     const refusal = admit(exercises.size >= EXERCISES_MAX);
     if (refusal !== null) {
@@ -205,6 +223,7 @@ export function adminCalls(backend: AdminBackend, log: AdminLog, version: string
 
   return {
     handlers: {
+      Backup: backup,
       Status: request("Status"),
       Explain: request("Explain"),
       History: unary("History", async (wire) => {

@@ -25,6 +25,7 @@ export type AdminMethodName =
   | "Explain"
   | "History"
   | "Watch"
+  | "Backup"
   | "Switchover"
   | "Hold"
   | "Resume"
