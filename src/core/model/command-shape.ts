@@ -147,6 +147,7 @@ const config = shape<ClusterConfig>({
   version: count,
   witnesses: list(witness),
   sites: list(shape<SiteConfig>({ id: name })),
+  leaders: optional(list(name)),
   groups: list(group),
   timings: shape<Timings>({
     profile: oneOf("wan", "fast"),
