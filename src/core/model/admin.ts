@@ -195,8 +195,11 @@ export interface MemberProgress {
   readonly active: boolean;
   /** How it is fed: StateProbe, StateReplicate, StateSnapshot. */
   readonly state: string;
-  /** Not null while a snapshot is on its way to it. */
-  readonly snapshot: { readonly sentBytes: number; readonly totalBytes: number } | null;
+  /**
+   * Not null while a snapshot is on its way to it: what it has, and of how much, which is known only at the end: it
+   * is made while it is sent.
+   */
+  readonly snapshot: { readonly confirmedBytes: number; readonly totalBytes: number | null } | null;
   /** Why the leader does not listen to what speaks under its name, such as `other_disk`; null: it does. */
   readonly refused: string | null;
 }

@@ -273,7 +273,7 @@ export const MEMBERS_REPORT: MembersReport = {
         ...PROGRESS,
         match: logIndex(0),
         state: "StateSnapshot",
-        snapshot: { sentBytes: 13_000_000, totalBytes: 52_000_000 },
+        snapshot: { confirmedBytes: 13_000_000, totalBytes: 52_000_000 },
       },
     },
   ],
