@@ -109,7 +109,7 @@ test("no more than 256 are under way at once, and all are answered before the st
 test("a client that goes away is told to the backend, and a server that stops ends the stream", async () => {
   stream.write({ tag: 1, data: Buffer.from("a") });
   await until("it arrives", () => backend.waiting.length === 1);
-  await server.close(0);
+  await server.close(5000);
   await until("the stream ends", () => ended !== null);
   assert.match(String(ended), /stopping/);
   assert.equal(backend.signals[0]?.aborted, true);
