@@ -883,10 +883,8 @@ export class Witness {
     const view = this.detector.view();
     if (leader === self) return this.takeView(view);
     // Everybody passes it on to whom they take for the leader. In a large cluster only when it is not known here.
-    const to =
-      leader !== null && config.witnesses.length > RELAY_MAX
-        ? [leader]
-        : config.witnesses.map(({ id }) => id);
+    const { witnesses } = this.state.config ?? config;
+    const to = leader !== null && witnesses.length > RELAY_MAX ? [leader] : witnesses.map(({ id }) => id);
     for (const id of to) if (id !== self) this.send(id, { kind: "view", view });
   }
 
