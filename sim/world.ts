@@ -76,6 +76,8 @@ const DISK_MS = [0, 5] as const;
 /** One message in so many is late by up to `STRAY_MS`. */
 const STRAY_ONE_IN = 200;
 const STRAY_MS = 2000;
+/** After so long a snapshot that was lost is given up. */
+const SNAPSHOT_PATIENCE_MS = 2000;
 /** A process may be up for so long before the world looks at it. */
 const UPTIME_MS_MAX = 1_000_000;
 
@@ -348,18 +350,24 @@ export class World {
   private send(from: WitnessId, to: WitnessId, message: Extract<Effect, { kind: "send" }>["message"]): void {
     const copies = nextFraction(this.random) < 0.01 ? 2 : 1;
     for (let copy = 0; copy < copies; copy++) {
-      if (this.isLost(from, to)) continue;
-      const strayMs = nextBelow(this.random, STRAY_ONE_IN) === 0 ? nextBelow(this.random, STRAY_MS) : 0;
-      const { disk, life } = this.process(from);
-      const told = disk.id;
       const snapshot = message.kind === "raft" ? message.message.snapshot : null;
-      this.agenda.in(this.delay() + strayMs, () => {
-        const target = this.processes.find(({ id }) => id === to);
-        if (target === undefined) return;
-        this.input(target, target.life, { kind: "message", from, disk: told, message });
+      const { disk, life } = this.process(from);
+      // Of a snapshot the sender always hears what became of it.
+      const told = (ok: boolean): void => {
         if (snapshot === null) return;
-        const sender = this.process(from);
-        this.input(sender, life, { kind: "snapshot_sent", to, index: snapshot.index, ok: true });
+        this.input(this.process(from), life, { kind: "snapshot_sent", to, index: snapshot.index, ok });
+      };
+      if (this.isLost(from, to)) {
+        if (snapshot !== null) this.agenda.in(SNAPSHOT_PATIENCE_MS, () => told(false));
+        continue;
+      }
+      const strayMs = nextBelow(this.random, STRAY_ONE_IN) === 0 ? nextBelow(this.random, STRAY_MS) : 0;
+      const { id } = disk;
+      this.agenda.in(this.delay() + strayMs, () => {
+        const target = this.processes.find((process) => process.id === to);
+        if (target === undefined) return;
+        this.input(target, target.life, { kind: "message", from, disk: id, message });
+        told(true);
       });
     }
   }

@@ -63,6 +63,8 @@ export function writeDocument(parts: DocumentParts): string {
       ]),
     ),
     sites: [...SITES],
+    // Tests choose who leads, and it stays there.
+    leaders: witnesses.map(({ id }) => id),
     // A little calmer than the profile: on two cores that run other tests, too, processes stand still
     // for half a second and more.
     timings: { profile: "fast", electionMin: "1s", electionMax: "2s", viewTimeout: "5s" },

@@ -15,6 +15,7 @@ export function preferredLeaders(state: State): readonly WitnessId[] {
   if (config === null) return [];
   if (config.leaders !== undefined) {
     const named = config.leaders.filter((id) => config.witnesses.some((witness) => witness.id === id));
+    if (named.length === config.witnesses.length) return [];
     if (named.length > 0) return named;
   }
   const primary = new Set(

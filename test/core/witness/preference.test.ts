@@ -35,4 +35,9 @@ test("the document's word goes before, as far as it names members", () => {
   const named = (...leaders: string[]): ClusterConfig => ({ ...twoSites(), leaders: leaders.map(witnessId) });
   assert.deepEqual(preferred("held", "a", named("w-a")), ["w-a"]);
   assert.deepEqual(preferred("held", "a", named("w-gone")), ["w-b", "w-c"]);
+  assert.deepEqual(
+    preferred("held", "a", named("w-a", "w-b", "w-c")),
+    [],
+    "all alike: the lead stays where it is",
+  );
 });
