@@ -6,6 +6,7 @@
  * disk last.
  */
 import { randomInt } from "node:crypto";
+import type { AdminResponse } from "./core/model/admin.js";
 import type { ClusterConfig, WitnessConfig } from "./core/model/config.js";
 import type { PublishedEvent } from "./core/witness/contract.js";
 import { Witness } from "./core/witness/witness.js";
@@ -16,12 +17,13 @@ import { createLog, type Log, type LogFormat, type LogLevel } from "./drivers/lo
 import { createProber } from "./drivers/probe/probe.js";
 import { EXIT_SOFTWARE, EXIT_STORAGE, Runtime } from "./drivers/runtime/runtime.js";
 import { startAdminServer } from "./drivers/server/admin.js";
+import type { AdminBackend } from "./drivers/server/admin-calls.js";
 import { startDnsServer } from "./drivers/server/dns-server.js";
 import { ZoneView } from "./drivers/server/zone-data.js";
 import { openStorage } from "./drivers/storage/storage.js";
 import { StorageError } from "./drivers/storage/storage-error.js";
 import { parseAddress } from "./drivers/transport/address.js";
-import { openTransport } from "./drivers/transport/transport.js";
+import { openTransport, type Transport } from "./drivers/transport/transport.js";
 import { packageVersion } from "./version.js";
 
 export interface RunOptions {
@@ -151,7 +153,7 @@ async function run(options: RunOptions, own: Own, log: Log, closers: Closer[]): 
       peer === self ? [] : [{ witness: peer.id, addresses: peer.peers }],
     ),
     heartbeatMs: config.timings.heartbeatMs,
-    onMessage: (from, message, disk) => runtime.post({ kind: "message", from, disk, message }),
+    onMessage: (from, message, disk) => runtime.postSoon({ kind: "message", from, disk, message }),
     onSnapshotSent: (to, index, ok) => runtime.post({ kind: "snapshot_sent", to, index, ok }),
     log,
   });
@@ -182,7 +184,14 @@ async function run(options: RunOptions, own: Own, log: Log, closers: Closer[]): 
     if (event.kind === "role") own.onTerm(event.term);
     logEvent(log, event);
   });
-  await listen(own, witness, runtime, log, closers);
+  const backend: AdminBackend = {
+    request: async (request, signal) =>
+      withSnapshots(await runtime.request(request, signal), transport.snapshots()),
+    history: () => runtime.history(),
+    state: () => runtime.state(),
+    subscribe: (listener) => runtime.subscribe(listener),
+  };
+  await listen(own, witness, { runtime, backend }, log, closers);
   runtime.post({
     kind: "restored",
     monoMs: monoMs(),
@@ -207,13 +216,13 @@ async function run(options: RunOptions, own: Own, log: Log, closers: Closer[]): 
 async function listen(
   own: Own,
   witness: Witness,
-  runtime: Runtime,
+  { runtime, backend }: { readonly runtime: Runtime; readonly backend: AdminBackend },
   log: Log,
   closers: Closer[],
 ): Promise<void> {
   const admin = await startAdminServer({
     address: own.self.admin,
-    backend: runtime,
+    backend,
     log,
     version: packageVersion(),
   });
@@ -232,6 +241,18 @@ async function listen(
       log.warn({ code: "dns", ...(cause === undefined ? {} : { err: cause }) }, message),
   });
   closers.push(() => dns.close());
+}
+
+/** How far the transport is with the snapshots that it sends: the core orders them and does not know. */
+function withSnapshots(response: AdminResponse, sent: ReturnType<Transport["snapshots"]>): AdminResponse {
+  if (response.kind !== "members" || sent.length === 0) return response;
+  const members = response.report.members.map(({ member, progress }) => {
+    const under = sent.find(({ to }) => to === member.witness);
+    if (progress === null || under === undefined) return { member, progress };
+    const { confirmedBytes, totalBytes } = under;
+    return { member, progress: { ...progress, snapshot: { confirmedBytes, totalBytes } } };
+  });
+  return { kind: "members", report: { ...response.report, members } };
 }
 
 function monoMs(): number {

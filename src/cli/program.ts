@@ -5,6 +5,7 @@
 import { userInfo } from "node:os";
 import { Command } from "commander";
 import { packageVersion } from "../version.js";
+import { registerBackup } from "./backup.js";
 import { registerConfigCheck } from "./config-check.js";
 import { registerDemo } from "./demo.js";
 import { exitCodeHelp } from "./exit-codes.js";
@@ -12,6 +13,7 @@ import { registerExplain } from "./explain.js";
 import { registerHistory } from "./history.js";
 import { registerHold, registerResume } from "./hold.js";
 import { registerMembers } from "./members.js";
+import { registerRestore } from "./restore.js";
 import { registerRun } from "./run.js";
 import { registerStatus } from "./status.js";
 import { registerSwitchover } from "./switchover.js";
@@ -41,6 +43,8 @@ export function buildProgram(cli: Cli): Command {
   registerResume(program, cli, user);
   registerTransfer(program, cli);
   registerMembers(program, cli, user);
+  registerBackup(program, cli);
+  registerRestore(program, cli);
   registerDemo(program, cli);
   registerConfigCheck(program.command("config").description("work with configuration files"), cli);
   return program;

@@ -63,8 +63,10 @@ export function progressWords(progress: MemberProgress | null, lastIndex: number
   if (progress?.refused != null) return `REFUSED: ${progress.refused}`;
   if (progress === null || !progress.active) return "not heard of";
   if (progress.snapshot !== null) {
-    const { sentBytes, totalBytes } = progress.snapshot;
-    return `snapshot ${percent(sentBytes, totalBytes)} of ${(totalBytes / 1e6).toFixed(1)} MB`;
+    const { confirmedBytes, totalBytes } = progress.snapshot;
+    return totalBytes === null
+      ? `snapshot, ${megabytes(confirmedBytes)} so far`
+      : `snapshot ${percent(confirmedBytes, totalBytes)} of ${megabytes(totalBytes)}`;
   }
   const missing = Math.max(0, lastIndex - progress.match);
   if (missing === 0) return "has all";
@@ -75,6 +77,10 @@ export function progressWords(progress: MemberProgress | null, lastIndex: number
 
 /** Fewer entries than this are what is on its way at any moment; a share of the whole would say nothing. */
 const MISSING_FEW = 1000;
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
 
 function percent(part: number, whole: number): string {
   return `${whole === 0 ? 100 : Math.min(100, Math.floor((100 * part) / whole))} %`;

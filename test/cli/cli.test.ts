@@ -626,7 +626,7 @@ describe("members", () => {
     show(
       { ...MEMBERS_REPORT, appliedIndex: logIndex(1), members: [] },
       withLast({}, null),
-      withLast({}, { state: "StateSnapshot", snapshot: { sentBytes: 1, totalBytes: 2 } }),
+      withLast({}, { state: "StateSnapshot", snapshot: { confirmedBytes: 1, totalBytes: 2 } }),
       withLast({ disk: "disk-4" }, {}),
       { ...withLast({ role: "voter", replaces: null, disk: "disk-4" }, {}), changeRunning: true },
       withLast({ role: "voter", replaces: null, disk: "disk-4" }, {}),

@@ -146,9 +146,8 @@ test("members come and go under load with a state of 50 MB, and no acknowledged 
       let left = "";
       await act(t, "the leader is replaced by a new witness, and leaves", async () => {
         left = (await reported(cluster, "somebody leads", () => true)).leader ?? "";
-        const others = ["w-a", "w-b", "w-c", "w-d"].map((id) => (id === left ? "w-e" : id));
-        // The newcomer's document needs the place that the newcomer gets.
-        await cluster.move("w-e", LOOPBACK, { version: 3, witnesses: others });
+        const all = ["w-a", "w-b", "w-c", "w-d", "w-e"];
+        await cluster.move("w-e", LOOPBACK, { version: 3, witnesses: all });
         const words = ["replace", left, "--successor", "w-e", ...placeWords(cluster, "w-e"), ...WAITING];
         const replaced = members(cluster, ...words);
         await cluster.startWitness("w-e");
@@ -157,6 +156,8 @@ test("members come and go under load with a state of 50 MB, and no acknowledged 
         const seen = await reported(cluster, "another one leads", ({ leader }) => leader !== left);
         assert.equal(newest(seen, left), undefined, shown(seen));
         assert.deepEqual(await cluster.stop(left), { code: 0, signal: null });
+        const present = all.filter((id) => id !== left);
+        await cluster.spreadDocument(present, 4);
       });
 
       const rest = ["w-a", "w-b", "w-c"].filter((id) => id !== left);
@@ -191,7 +192,7 @@ test("members come and go under load with a state of 50 MB, and no acknowledged 
           (seen) => newest(seen, gone)?.progress?.active === false,
         );
         const present = (await report(cluster)).members.map(({ member }) => member.witness as string);
-        await cluster.move(gone, LOOPBACK, { version: 4, witnesses: present });
+        await cluster.move(gone, LOOPBACK, { version: 5, witnesses: present });
         const replaced = members(cluster, "replace", gone, ...placeWords(cluster, gone), ...WAITING);
         await cluster.startWitness(gone);
         expectDone(await replaced, /\(node 7\) votes/);
@@ -201,7 +202,7 @@ test("members come and go under load with a state of 50 MB, and no acknowledged 
       await act(t, "the document follows at all witnesses, one restart after the other", async () => {
         const seen = await reported(cluster, "no change is running", ({ changeRunning }) => !changeRunning);
         const present = seen.members.map(({ member }) => member.witness as string);
-        await cluster.spreadDocument(present, 5);
+        await cluster.spreadDocument(present, 6);
         for (const id of present) {
           await cluster.stop(id);
           await cluster.startWitness(id);
@@ -209,7 +210,7 @@ test("members come and go under load with a state of 50 MB, and no acknowledged 
         }
         await until("all have the new document", async () => {
           const reports = await Promise.all(present.map((id) => cluster.status(id)));
-          return reports.every((status) => status.configVersion === 5 && !status.configDiffers);
+          return reports.every((status) => status.configVersion === 6 && !status.configDiffers);
         });
         tell("all have the new document");
       });

@@ -148,6 +148,19 @@ test("a new witness learns all by a snapshot, is promoted, and may then stand in
     ["w-a", "w-c", "w-d"],
     "verdicts count the voters",
   );
+  // The others' documents do not name it; as a leader it hears what they see all the same.
+  const leads = (): boolean => joined.witness?.leaderContactAgeMs(1e15) === 0;
+  for (let i = 0; i < 20 && !leads(); i++) {
+    w.request(w.process("w-a"), { kind: "transfer", to: d }, () => undefined);
+    w.runUntil(leads, 1000);
+  }
+  assert.ok(leads(), "it leads");
+  w.run(4000);
+  w.outside.set("shop/a/api", "refused");
+  assert.ok(
+    w.runUntil(() => w.outside.name("shop")?.site === "b", 10_000),
+    "a leader that joined later moves the name",
+  );
   w.crash(w.process("w-b"));
   busy(w, 2);
   w.crash(w.process("w-a"));

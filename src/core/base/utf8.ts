@@ -41,6 +41,12 @@ export function decodeUtf8(bytes: Uint8Array): string | null {
   let text = "";
   let i = 0;
   while (i < bytes.length) {
+    const run = asciiEnd(bytes, i);
+    if (run > i) {
+      text += String.fromCharCode(...bytes.subarray(i, run));
+      i = run;
+      continue;
+    }
     const lead = bytes[i] ?? 0;
     if (lead < 0x80) {
       // Runs of ASCII are nearly all that we store: at once, a state of 50 MB is no matter of seconds.
@@ -66,4 +72,12 @@ export function decodeUtf8(bytes: Uint8Array): string | null {
     i += extra + 1;
   }
   return text;
+}
+
+/** Where the run of ASCII from `from` on ends; a run is cut where it would be too many arguments for a call. */
+function asciiEnd(bytes: Uint8Array, from: number): number {
+  const end = Math.min(bytes.length, from + 4096);
+  let at = from;
+  while (at < end && (bytes[at] ?? 0x80) < 0x80) at++;
+  return at;
 }

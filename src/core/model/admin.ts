@@ -81,6 +81,15 @@ export type MemberWrite = Named &
       }
   );
 
+/**
+ * Replicates `data` as a command without effect, on the leader only: to measure the log, and to see that it
+ * still takes writes. Nobody passes it on; a stream of its own carries it (drivers/server/admin-exercise.ts).
+ */
+export interface ExerciseRequest {
+  readonly kind: "exercise";
+  readonly data: string;
+}
+
 /** Requests that change the replicated state or the leadership. */
 export type WriteRequest = Exclude<
   AdminRequest,
@@ -88,7 +97,7 @@ export type WriteRequest = Exclude<
 >;
 
 /** Whether the request may have been decided when its answer is lost. */
-export function isWrite(request: AdminRequest): request is WriteRequest {
+export function isWrite(request: AdminRequest | ExerciseRequest): request is WriteRequest | ExerciseRequest {
   return request.kind !== "status" && request.kind !== "explain" && request.kind !== "members";
 }
 
@@ -186,8 +195,11 @@ export interface MemberProgress {
   readonly active: boolean;
   /** How it is fed: StateProbe, StateReplicate, StateSnapshot. */
   readonly state: string;
-  /** Not null while a snapshot is on its way to it. */
-  readonly snapshot: { readonly sentBytes: number; readonly totalBytes: number } | null;
+  /**
+   * Not null while a snapshot is on its way to it: what it has, and of how much, which is known only at the end: it
+   * is made while it is sent.
+   */
+  readonly snapshot: { readonly confirmedBytes: number; readonly totalBytes: number | null } | null;
   /** Why the leader does not listen to what speaks under its name, such as `other_disk`; null: it does. */
   readonly refused: string | null;
 }

@@ -120,6 +120,8 @@ function changeOf(state: State, stamp: Stamp, command: Command): Change {
       return resume(state, command);
     case "note":
       return note(state, command);
+    case "noop":
+      return { kind: "changed", state, told: [] };
     case "member_add":
       return memberAdd(state, stamp, command);
     case "member_promote":

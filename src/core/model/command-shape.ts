@@ -147,6 +147,7 @@ const config = shape<ClusterConfig>({
   version: count,
   witnesses: list(witness),
   sites: list(shape<SiteConfig>({ id: name })),
+  leaders: optional(list(name)),
   groups: list(group),
   timings: shape<Timings>({
     profile: oneOf("wan", "fast"),
@@ -214,6 +215,7 @@ const command = union<Command>({
   hold: { group: text, by: text, reason: text },
   resume: { group: text, by: text },
   note: { group: text, code: orNull(text), message: text, evidence: list(text) },
+  noop: { data: text },
   member_add: { witness, replaces: orNull(count), node: count, by: text },
   member_promote: { node: count, by: text },
   member_remove: { node: count, by: text },

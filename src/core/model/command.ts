@@ -68,6 +68,8 @@ export type Command =
       readonly message: string;
       readonly evidence: readonly string[];
     }
+  /** Replicated like any other and without effect: exercises the log (model/admin.ts, `ExerciseRequest`). */
+  | { readonly kind: "noop"; readonly data: string }
   /** The leader refused a write that has a name: changes nothing, and settles what that name is answered. */
   | { readonly kind: "refuse"; readonly code: RefusalCode; readonly message: string };
 

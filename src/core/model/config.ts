@@ -23,6 +23,11 @@ export interface ClusterConfig {
   /** Voting witnesses. Raft's node ids follow this order in the first document only; members.ts has them. */
   readonly witnesses: readonly WitnessConfig[];
   readonly sites: readonly SiteConfig[];
+  /**
+   * Witnesses that shall lead among equals. Absent: those that are at no group's primary site. A name of no member is
+   * passed over.
+   */
+  readonly leaders?: readonly WitnessId[];
   readonly groups: readonly GroupConfig[];
   readonly timings: Timings;
   /** The embedded authoritative name server, or null when no witness answers DNS. */

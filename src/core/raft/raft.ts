@@ -295,6 +295,12 @@ export class RawNode {
     return log.entriesFrom(from, Number.POSITIVE_INFINITY);
   }
 
+  /** What a caller looks at after each input: the first lines of `status`, without copies of the rest. */
+  get standing(): Pick<Status, "term" | "state" | "lead" | "anomalyCount" | "lastAnomaly"> {
+    const { term, state, lead, anomalyCount, lastAnomaly } = this.#member;
+    return { term, state, lead, anomalyCount, lastAnomaly };
+  }
+
   /** Leader only: a change of the configuration may be in the log and not applied. */
   get hasPendingChange(): boolean {
     return this.#member.pendingConfIndex > this.#member.log.applied;

@@ -7,6 +7,7 @@
  */
 import { assert } from "../base/assert.js";
 import { type LogIndex, logIndex, type NodeId } from "../base/ids.js";
+import { fromConfState, memberIds } from "./configuration.js";
 import type { Member } from "./member.js";
 import { entriesSize, NO_BYTES } from "./messages.js";
 import type { Progress } from "./progress.js";
@@ -40,12 +41,13 @@ export function maybeSendAppend(r: Member, to: NodeId, evenIfEmpty: boolean): bo
 
 /**
  * The peer needs entries that this log no longer holds: it gets the state instead, if there is one to give that
- * reaches far enough, and if it was heard from (to a silent peer it would be sent for nothing). True when it was
- * sent.
+ * reaches far enough and knows the peer as a member (it would be refused otherwise, again and again), and if the
+ * peer was heard from (to a silent one it would be sent for nothing). True when it was sent.
  */
 function maybeSendSnapshot(r: Member, to: NodeId, progress: Progress): boolean {
   const { snapshot } = r;
   if (!progress.recentActive || snapshot === null || snapshot.index < r.log.base.index) return false;
+  if (!memberIds(fromConfState(snapshot.confState)).includes(to)) return false;
   r.send({ type: "MsgSnap", to, snapshot });
   progress.becomeSnapshot(snapshot.index);
   return true;

@@ -5,7 +5,7 @@
  * wait for durability stands in the `release` of its `persist`, so that a driver cannot send it early by mistake.
  */
 import type { LogIndex, NodeId, SiteId, Term, WitnessId } from "../base/ids.js";
-import type { AdminRequest, AdminResponse, WriteRequest } from "../model/admin.js";
+import type { AdminRequest, AdminResponse, ExerciseRequest, WriteRequest } from "../model/admin.js";
 import type { GroupConfig, ProbeSpec, TargetKey } from "../model/config.js";
 import type { ProbeResult, View } from "../model/observation.js";
 import type { AuditRecord, Plan, State, StepKey, StepOutcome } from "../model/state.js";
@@ -101,7 +101,7 @@ export type Input =
       readonly result: ProbeResult;
     }
   | { readonly kind: "actuated"; readonly key: StepKey; readonly outcome: StepOutcome }
-  | { readonly kind: "request"; readonly id: string; readonly request: AdminRequest }
+  | { readonly kind: "request"; readonly id: string; readonly request: AdminRequest | ExerciseRequest }
   /** The client went away: its answer is not wanted any more. */
   | { readonly kind: "abandoned"; readonly id: string }
   /** The process was asked to stop: a leader hands over first. Answered by `halt`. */

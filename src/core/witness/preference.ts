@@ -3,7 +3,8 @@
  *
  * The leader carries out the switch, so it had better not stand where the fault is: by default one of the voters that
  * are at no group's primary site, which in a cluster of two sites and a tie-breaker is the tie-breaker or the
- * standby's. A preference only: any voter may lead, and a preferred one that is behind or silent does not.
+ * standby's; or whom the document names (`leaders`). A preference only: any voter may lead, and a preferred one
+ * that is behind or silent does not.
  */
 import type { WitnessId } from "../base/ids.js";
 import type { State } from "../model/state.js";
@@ -12,6 +13,10 @@ import type { State } from "../model/state.js";
 export function preferredLeaders(state: State): readonly WitnessId[] {
   const { config } = state;
   if (config === null) return [];
+  if (config.leaders !== undefined) {
+    const named = config.leaders.filter((id) => config.witnesses.some((witness) => witness.id === id));
+    if (named.length > 0) return named;
+  }
   const primary = new Set(
     Object.values(state.groups).flatMap(({ ticket }) => (ticket.status === "held" ? [ticket.site] : [])),
   );

@@ -15,11 +15,17 @@ export class Proposals {
   }
 
   add(key: string, index: LogIndex): void {
+    // To the end, should the key be there already.
+    this.indexByKey.delete(key);
     this.indexByKey.set(key, index);
   }
 
   onApplied(index: LogIndex): void {
-    for (const [key, at] of this.indexByKey) if (at <= index) this.indexByKey.delete(key);
+    // Indexes grow in the order of the proposals, so the first later one ends the search.
+    for (const [key, at] of this.indexByKey) {
+      if (at > index) return;
+      this.indexByKey.delete(key);
+    }
   }
 
   clear(): void {

@@ -41,6 +41,7 @@ import {
   type Recovering,
 } from "../raft/types.js";
 import type { Adopted, Effect, Input, StateSnapshot } from "./contract.js";
+import { joinAcknowledgements, joinAppends } from "./join.js";
 import { Roster } from "./roster.js";
 
 export interface ReplicaOptions {
@@ -290,7 +291,7 @@ export class Replica {
       const ready = this.node.ready();
       progress.reads.push(...ready.readStates);
       const campaign = ready.messages.filter(({ type }) => type === "MsgVote");
-      for (const message of ready.messages) {
+      for (const message of joinAppends(ready.messages, MAX_SIZE_PER_MSG)) {
         if (message.type !== "MsgVote") this.onReadyMessage(message, campaign, progress);
       }
       assert(
@@ -338,8 +339,9 @@ export class Replica {
     const self = this.adopted.node;
     const snapshot = message.snapshot as StateSnapshot | null;
     if (snapshot !== null) this.installing = snapshot;
+    const responses = joinAcknowledgements(message.responses);
     this.waiting.set(write, {
-      responses: message.responses.filter((response) => response.to === self),
+      responses: responses.filter((response) => response.to === self),
       ticksBefore: this.ticks,
       long: snapshot !== null,
     });
@@ -350,7 +352,7 @@ export class Replica {
       hardState: hasHardState ? { term: message.term, vote: message.vote, commit: message.commit } : null,
       snapshot,
       entries: message.entries,
-      release: [...campaign, ...message.responses].flatMap((response) => {
+      release: [...campaign, ...responses].flatMap((response) => {
         const to = response.to === self ? null : this.witnessOf(response.to);
         return to === null ? [] : [{ to, message: { kind: "raft", message: response } as const }];
       }),

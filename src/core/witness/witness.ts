@@ -23,6 +23,7 @@ import { Detector, judgeGroup } from "../health/health.js";
 import {
   type AdminRequest,
   type AdminResponse,
+  type ExerciseRequest,
   isMemberWrite,
   type MemberWrite,
   type Refusal,
@@ -32,6 +33,7 @@ import { confChangeOf } from "../model/apply-members.js";
 import { type Command, isMemberCommand } from "../model/command.js";
 import { type ClusterConfig, findGroup } from "../model/config.js";
 import { judgeMemberWrite, type LeaderView, membersReport, promotionDue } from "../model/judge-members.js";
+import { memberByNode } from "../model/members.js";
 import type { View } from "../model/observation.js";
 import { recall } from "../model/sessions.js";
 import type { SessionKey, State } from "../model/state.js";
@@ -76,6 +78,8 @@ const LIMITS = { snapshotBytes: 16 * 1024 * 1024, keepEntries: 2000 };
 const REFUSAL_REPEAT_MS = 2_000;
 /** A leader moves the leadership to a preferred witness no sooner than so long after it was elected. */
 const SETTLED_MS = 10_000;
+/** And only when nothing was written for so long. */
+const STILL_MS = 1_000;
 /** An anomaly that goes on is told again so often. */
 const ANOMALY_REPEAT_MS = 10_000;
 
@@ -123,6 +127,8 @@ export class Witness {
   private refusal: { readonly message: string; readonly saidAtMonoMs: number } | null = null;
   private diskStalled = false;
   private leadingSinceMonoMs: number | null = null;
+  /** Where the log ended when it was last looked at, and since when it does. */
+  private stillAt: { readonly index: LogIndex; readonly monoMs: number } = { index: logIndex(0), monoMs: 0 };
   /** The peers that the transport was told, as text. */
   private toldPeers = "";
   private halted = false;
@@ -166,12 +172,17 @@ export class Witness {
     return this.leaderHeardAtMonoMs === null ? null : Math.max(0, monoMs - this.leaderHeardAtMonoMs);
   }
 
-  /** Takes one input; returns what is to be done, in order. */
-  step(input: Input): Effect[] {
+  /**
+   * Takes inputs, in order; returns what is to be done, in order. What came in one moment costs less at once:
+   * Raft is drained after all of it, so that several proposals are one write and one message to each peer.
+   */
+  step(...inputs: readonly Input[]): Effect[] {
     this.effects = [];
-    if (this.halted) return this.effects;
-    if (this.replica === null && input.kind !== "restored") this.onEarly(input);
-    else this.onInput(input);
+    for (const input of inputs) {
+      if (this.halted) break;
+      if (this.replica === null && input.kind !== "restored") this.onEarly(input);
+      else this.onInput(input);
+    }
     if (this.replica !== null) this.settle(this.replica);
     const { effects } = this;
     this.effects = [];
@@ -383,7 +394,7 @@ export class Witness {
     const { type } = message;
     if (type !== "MsgApp" && type !== "MsgHeartbeat" && type !== "MsgSnap") return;
     this.refusal = null;
-    if (replica.witnessOf(replica.status().lead) === from) this.leaderHeardAtMonoMs = this.monoMs;
+    if (replica.witnessOf(replica.node.standing.lead) === from) this.leaderHeardAtMonoMs = this.monoMs;
   }
 
   /** What this witness says to one whose messages it does not take; not each time. */
@@ -407,7 +418,7 @@ export class Witness {
     });
   }
 
-  private onRequest(id: string, request: AdminRequest): void {
+  private onRequest(id: string, request: AdminRequest | ExerciseRequest): void {
     if (this.requests.full) return this.reply(id, refuse("busy", "too many requests are waiting; try again"));
     switch (request.kind) {
       case "status":
@@ -422,6 +433,8 @@ export class Witness {
           explanation === null ? this.unknownGroup(request.group) : { kind: "explain", explanation },
         );
       }
+      case "exercise":
+        return this.onExercise(id, request);
       case "members": {
         const { lead, lastIndex } = this.raft.status();
         const report = membersReport(this.state, {
@@ -485,15 +498,8 @@ export class Witness {
   private onWrite(id: string, origin: Origin, write: WriteRequest): void {
     if (this.transfer?.id === id || this.requests.isRepeated(id, origin)) return;
     const answer = (response: AdminResponse): void => this.requests.answer(id, origin, response);
-    if (this.stopping !== null)
-      return answer(refuse("stopping", "this witness is stopping; ask another one"));
-    if (!this.isLeader) {
-      return answer(
-        refuse("not_leader", `${this.options.self} does not lead; nothing was done`, this.role.leader),
-      );
-    }
-    if (!this.isReady)
-      return answer(refuse("not_ready", "the leader was just elected; nothing was done, try again"));
+    const refusal = this.refusalOfWrites();
+    if (refusal !== null) return answer(refusal);
     if (write.kind === "transfer") return this.onTransfer(id, origin, write.to);
     // Before it is judged: a switchover that succeeded the first time would be refused as "already there".
     const known = write.session === undefined ? null : recall(this.state.sessions, write.session);
@@ -502,11 +508,33 @@ export class Witness {
     const judged = isMemberWrite(write)
       ? judgeMemberWrite(this.state, this.leaderView(), write)
       : this.judgeWrite(write);
+    if (judged.kind !== "refused" && this.handsOverBefore(judged)) {
+      const message = `${this.options.self} leads and is to leave: it hands over first; nothing was done, try again`;
+      return answer(refuse("not_ready", message));
+    }
     const command = entryOf(write, judged);
     if (command.kind === "refused") return answer(command);
     const proposed = this.propose(`request ${id}`, command, id, write.session);
     if (proposed) this.requests.onProposed(id, origin, write.session);
     else answer(refuse("busy", "the leader cannot take proposals now; nothing was done, try again"));
+  }
+
+  /** Why no write can be taken here and now, or null. */
+  private refusalOfWrites(): Refusal | null {
+    if (this.stopping !== null) return refuse("stopping", "this witness is stopping; ask another one");
+    if (!this.isLeader)
+      return refuse("not_leader", `${this.options.self} does not lead; nothing was done`, this.role.leader);
+    if (!this.isReady) return refuse("not_ready", "the leader was just elected; nothing was done, try again");
+    return null;
+  }
+
+  /** On the leader only: nobody passes it on. */
+  private onExercise(id: string, { data }: ExerciseRequest): void {
+    const refusal = this.refusalOfWrites();
+    if (refusal !== null) return this.reply(id, refusal);
+    if (this.propose(`request ${id}`, { kind: "noop", data }, id))
+      this.requests.onProposed(id, { kind: "client" });
+    else this.reply(id, refuse("busy", "the leader cannot take proposals now; nothing was done, try again"));
   }
 
   private judgeWrite(write: Exclude<WriteRequest, { kind: "transfer" } | MemberWrite>): Command | Refusal {
@@ -605,12 +633,9 @@ export class Witness {
     if (this.stopping !== null || this.replica === null) return this.halt("stopped");
     if (!this.isLeader) return this.halt("stopped");
     this.stopping = { deadlineMonoMs: this.monoMs + this.options.config.timings.electionMaxMs };
-    const peers = this.raft
-      .status()
-      .progress.filter((peer) => peer.active && peer.id !== this.raft.nodeOf(this.options.self));
-    const best = peers.sort((a, b) => b.match - a.match || a.id - b.id)[0];
-    if (best === undefined) return this.halt("stopped; no other witness could take over");
-    this.raft.node.transferLeader(best.id);
+    const best = this.heir();
+    if (best === null) return this.halt("stopped; no other witness could take over");
+    this.raft.node.transferLeader(best);
   }
 
   private halt(reason: string): void {
@@ -669,9 +694,36 @@ export class Witness {
     }
     if (!this.proposals.has("members")) {
       const command = promotionDue(state, this.leaderView(), this.options.self);
-      if (command !== null) void this.propose("members", command, null);
+      if (command !== null && !this.handsOverBefore(command)) void this.propose("members", command, null);
     }
     this.yieldToPreferred();
+  }
+
+  /**
+   * A leader that a change takes out of the voters hands over before it: were it to go with the change, it alone
+   * might know that it is gone, and the others could need the vote of one that cannot be elected (etcd #10563). True
+   * when somebody else is there to lead; that one makes the change.
+   */
+  private handsOverBefore(command: Command): boolean {
+    const { raft, state } = this;
+    const own = raft.adopted.node;
+    const leaves =
+      (command.kind === "member_remove" && command.node === own) ||
+      (command.kind === "member_promote" && memberByNode(state, command.node)?.replaces === own);
+    if (!leaves) return false;
+    const heir = this.heir();
+    if (heir === null) return false;
+    if (raft.status().leadTransferee === NO_NODE) raft.node.transferLeader(heir);
+    return true;
+  }
+
+  /** Who could lead best after this one: a voter that answers and has most of the log. */
+  private heir(): NodeId | null {
+    const { raft } = this;
+    const fit = raft.status().progress.filter(({ id, active, isLearner, recovering }) => {
+      return active && !isLearner && !recovering && id !== raft.adopted.node;
+    });
+    return fit.sort((a, b) => b.match - a.match || a.id - b.id)[0]?.id ?? null;
   }
 
   private yieldToPreferred(): void {
@@ -683,7 +735,9 @@ export class Witness {
     if (wanted.length === 0 || wanted.includes(this.options.self)) return;
     if (Object.values(state.groups).some(({ plan }) => plan?.status === "running")) return;
     const { progress, lastIndex, leadTransferee } = raft.status();
-    if (leadTransferee !== NO_NODE) return;
+    // While it is handed over nothing can be proposed: only when nobody wants to.
+    if (lastIndex !== this.stillAt.index) this.stillAt = { index: lastIndex, monoMs: this.monoMs };
+    if (leadTransferee !== NO_NODE || this.monoMs - this.stillAt.monoMs < STILL_MS) return;
     const heir = progress.find(({ id, active, match, recovering, isLearner }) => {
       const witness = raft.witnessOf(id);
       return (
@@ -721,7 +775,7 @@ export class Witness {
   }
 
   private onRole(replica: Replica): void {
-    const status = replica.status();
+    const status = replica.node.standing;
     const leader = status.lead === NO_NODE ? null : replica.witnessOf(status.lead);
     const was = this.role;
     if (status.lastAnomaly !== null) this.onAnomaly(status.lastAnomaly, status.anomalyCount);
@@ -829,10 +883,8 @@ export class Witness {
     const view = this.detector.view();
     if (leader === self) return this.takeView(view);
     // Everybody passes it on to whom they take for the leader. In a large cluster only when it is not known here.
-    const to =
-      leader !== null && config.witnesses.length > RELAY_MAX
-        ? [leader]
-        : config.witnesses.map(({ id }) => id);
+    const { witnesses } = this.state.config ?? config;
+    const to = leader !== null && witnesses.length > RELAY_MAX ? [leader] : witnesses.map(({ id }) => id);
     for (const id of to) if (id !== self) this.send(id, { kind: "view", view });
   }
 

@@ -4,7 +4,7 @@
  * Runs on whatever could be read (`Draft`), so that these problems are reported together with those of form. What is
  * legal and unwise is advise.ts.
  */
-import type { SiteId } from "../../core/base/ids.js";
+import type { SiteId, WitnessId } from "../../core/base/ids.js";
 import {
   type DnsRecordSet,
   type EmbeddedDnsConfig,
@@ -21,6 +21,7 @@ import { isInside, routesOf } from "./zone-names.js";
 export interface Draft {
   readonly witnesses: readonly WitnessConfig[] | null;
   readonly sites: readonly SiteId[] | null;
+  readonly leaders: readonly WitnessId[];
   readonly timings: Timings | null;
   /** `absent`: the document has no such section. */
   readonly dns: EmbeddedDnsConfig | "absent" | null;
@@ -35,6 +36,7 @@ export function checkDraft(draft: Draft): Finding[] {
   };
   checkSites(draft, find);
   checkWitnesses(draft, find);
+  checkLeaders(draft, find);
   if (draft.timings !== null) checkTimings(draft.timings, find);
   if (draft.dns !== null && draft.dns !== "absent") checkZones(draft.dns, find);
   for (const group of draft.groups) checkGroup(group, draft, find);
@@ -87,6 +89,18 @@ function checkWitnesses(draft: Draft, find: Find): void {
       find("unknown_reference", [...base, "dns"], "has no zones to answer for", remedy, witness.dns);
     }
   }
+}
+
+function checkLeaders({ leaders, witnesses }: Draft, find: Find): void {
+  leaders.forEach((leader, at) => {
+    if (leaders.indexOf(leader) !== at)
+      find("duplicate", ["leaders", at], "stands twice", "Name each witness once.", leader);
+    const known = witnesses?.map(({ id }) => id) ?? null;
+    if (known === null || known.includes(leader)) return;
+    const near = nearest(leader, known);
+    const remedy = near === null ? `Name one of ${known.join(", ")}.` : `Did you mean ${near}?`;
+    find("unknown_reference", ["leaders", at], "is no configured witness", remedy, leader);
+  });
 }
 
 /** Relations without which elections never settle or a healthy witness looks lost. */

@@ -19,6 +19,7 @@ import {
   dnsSchema,
   groupSchema,
   groupsSchema,
+  leadersSchema,
   probesSchema,
   rootSchema,
   sitesSchema,
@@ -114,6 +115,10 @@ function readConfig(value: unknown, findings: Finding[]): ClusterConfig | null {
   if (raw === null) return null;
   const witnesses = parseSection(witnessesSchema, raw["witnesses"], ["witnesses"], findings);
   const sites = parseSection(sitesSchema, raw["sites"], ["sites"], findings);
+  const leaders =
+    raw["leaders"] === undefined
+      ? undefined
+      : parseSection(leadersSchema, raw["leaders"], ["leaders"], findings);
   const timings = parseSection(
     timingsSchema,
     raw["timings"] === undefined ? {} : raw["timings"],
@@ -140,6 +145,7 @@ function readConfig(value: unknown, findings: Finding[]): ClusterConfig | null {
   const draft = {
     witnesses: witnesses === null ? null : buildWitnesses(witnesses),
     sites,
+    leaders: leaders ?? [],
     timings: timings === null ? null : buildTimings(timings),
     dns,
     groups,
@@ -152,6 +158,7 @@ function readConfig(value: unknown, findings: Finding[]): ClusterConfig | null {
     version: root.version,
     witnesses: draft.witnesses,
     sites: buildSites(sites),
+    ...(leaders === undefined ? {} : { leaders: draft.leaders }),
     groups,
     timings: draft.timings,
     dns: dns === "absent" ? null : dns,

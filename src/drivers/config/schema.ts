@@ -102,6 +102,7 @@ export const rootSchema = z.strictObject({
   version: integer(1, Number.MAX_SAFE_INTEGER),
   witnesses: section,
   sites: section,
+  leaders: section,
   timings: section,
   probes: section,
   dns: section,
@@ -120,6 +121,8 @@ export const witnessesSchema = named(
 );
 
 export const sitesSchema = oneOrMore(siteName);
+
+export const leadersSchema = oneOrMore(witnessName);
 
 const shortTime = duration({ minMs: 1, maxMs: 600_000 });
 

@@ -8,9 +8,14 @@
  */
 
 import type { LogIndex } from "../../core/base/ids.js";
-import { type AdminRequest, type AdminResponse, isWrite } from "../../core/model/admin.js";
+import {
+  type AdminRequest,
+  type AdminResponse,
+  type ExerciseRequest,
+  isWrite,
+} from "../../core/model/admin.js";
 import type { ProbeResult } from "../../core/model/observation.js";
-import type { AuditRecord, StepOutcome } from "../../core/model/state.js";
+import type { AuditRecord, State, StepOutcome } from "../../core/model/state.js";
 import type { Effect, Input, PublishedEvent } from "../../core/witness/contract.js";
 import type { Witness } from "../../core/witness/witness.js";
 
@@ -32,6 +37,9 @@ export interface World {
 
 /** A listener for what the witness publishes. */
 export type Listener = (event: PublishedEvent) => void;
+
+/** Inputs that are handed over together at most, so that a flood of them does not hold up the effects of the first. */
+const BATCH_MAX = 512;
 
 /** Exit codes (sysexits.h), documented in docs/errors.md. */
 export const EXIT_SOFTWARE = 70;
@@ -69,6 +77,8 @@ export class Runtime {
   private clock: { readonly tickMs: number; readonly monoMs: () => number; tickedAtMonoMs: number } | null =
     null;
   private running = false;
+  /** What waits will be taken at the end of this turn. */
+  private soon = false;
   private halted = false;
 
   /** `requestPrefix` makes request ids unique across witnesses and lives. */
@@ -96,13 +106,32 @@ export class Runtime {
   /** Hands in an input; it is taken at once unless the witness is busy with another one. */
   post(input: Input): void {
     this.waiting.push(input);
+    this.run();
+  }
+
+  /**
+   * Hands in an input of a kind that comes often: it is taken when this turn of the event loop has read all
+   * its sockets, together with whatever else came in it, or before the next input that is posted.
+   */
+  postSoon(input: Input): void {
+    this.waiting.push(input);
+    if (this.soon) return;
+    this.soon = true;
+    setImmediate(() => {
+      this.soon = false;
+      this.run();
+    });
+  }
+
+  private run(): void {
     if (this.running) return;
     this.running = true;
     try {
-      for (let next = this.waiting.shift(); next !== undefined && !this.halted; next = this.waiting.shift()) {
-        const late = next.kind === "tick" ? null : this.lateTick();
-        if (late !== null) for (const effect of this.witness.step(late)) this.perform(effect);
-        for (const effect of this.witness.step(next)) this.perform(effect);
+      while (this.waiting.length > 0 && !this.halted) {
+        const late = this.waiting[0]?.kind === "tick" ? null : this.lateTick();
+        const inputs = this.waiting.splice(0, BATCH_MAX);
+        if (late !== null) inputs.unshift(late);
+        for (const effect of this.witness.step(...inputs)) this.perform(effect);
       }
     } catch (thrown) {
       this.halt(
@@ -116,7 +145,7 @@ export class Runtime {
   }
 
   /** Asks the witness; resolves with its answer. An aborted signal means that nobody wants the answer any more. */
-  request(request: AdminRequest, signal: AbortSignal): Promise<AdminResponse> {
+  request(request: AdminRequest | ExerciseRequest, signal: AbortSignal): Promise<AdminResponse> {
     // The listeners close a moment after the witness; what comes in between was never handed to it.
     if (this.halted) return Promise.resolve(STOPPING);
     const id = `${this.requestPrefix}-${++this.requestCount}`;
@@ -132,13 +161,19 @@ export class Runtime {
           resolve(response);
         },
       });
-      this.post({ kind: "request", id, request });
+      if (request.kind === "exercise") this.postSoon({ kind: "request", id, request });
+      else this.post({ kind: "request", id, request });
     });
   }
 
   /** The audit records that the state keeps, oldest first. */
   history(): readonly AuditRecord[] {
     return this.witness.state.history;
+  }
+
+  /** The replicated state as it is applied here. */
+  state(): State {
+    return this.witness.state;
   }
 
   /** Calls `listener` with every published event until the returned function is called. */
@@ -215,7 +250,7 @@ export class Runtime {
     if (this.halted) return;
     for (const { to, message } of effect.release)
       this.world.send({ kind: "send", to, message, urgent: true });
-    this.post({ kind: "persisted", write: effect.write });
+    this.postSoon({ kind: "persisted", write: effect.write });
   }
 
   private diskFailed(thrown: unknown): void {

@@ -8,16 +8,25 @@
  */
 import {
   Metadata,
+  type ServerDuplexStream,
   type ServerUnaryCall,
   type ServerWritableStream,
   type sendUnaryData,
   status,
 } from "@grpc/grpc-js";
 import { assert } from "../../core/base/assert.js";
-import { type AdminRequest, type AdminResponse, isWrite, type Refusal } from "../../core/model/admin.js";
-import type { AuditRecord } from "../../core/model/state.js";
+import {
+  type AdminRequest,
+  type AdminResponse,
+  type ExerciseRequest,
+  isWrite,
+  type Refusal,
+} from "../../core/model/admin.js";
+import type { AuditRecord, State } from "../../core/model/state.js";
 import type { PublishedEvent } from "../../core/witness/contract.js";
+import { serveBackup } from "./admin-backup.js";
 import type { WireObject } from "./admin-codec.js";
+import { type Exercise, serveExercise } from "./admin-exercise.js";
 import { historyAnswer } from "./admin-history.js";
 import type { AdminMethodName } from "./admin-proto.js";
 import {
@@ -35,9 +44,11 @@ import { type GrpcStatus, toGrpcStatus } from "./grpc-status.js";
 /** What the runtime gives: the witness behind the API. */
 export interface AdminBackend {
   /** Resolves with the answer; `signal` says that nobody waits for it any more. */
-  request(request: AdminRequest, signal: AbortSignal): Promise<AdminResponse>;
+  request(request: AdminRequest | ExerciseRequest, signal: AbortSignal): Promise<AdminResponse>;
   /** The retained records, oldest first. */
   history(): readonly AuditRecord[];
+  /** The replicated state as it is applied here; never mutated. */
+  state(): State;
   /** Calls the listener with every published event from now on; the returned function ends that. */
   subscribe(listener: (event: PublishedEvent) => void): () => void;
 }
@@ -54,6 +65,8 @@ export interface AdminLog {
 const CALLS_MAX = 256;
 /** Watches at once. */
 const WATCHES_MAX = 128;
+/** Exercises at once. */
+const EXERCISES_MAX = 64;
 /** The longest that a unary call is worked on, whatever deadline the client set. */
 const CALL_TIMEOUT_MS = 60_000;
 
@@ -62,7 +75,10 @@ type UnaryHandler = (
   callback: sendUnaryData<WireObject>,
 ) => void;
 type StreamHandler = (call: ServerWritableStream<WireObject, WireObject>) => void;
-type Handlers = Record<Exclude<AdminMethodName, "Watch">, UnaryHandler> & { Watch: StreamHandler };
+type DuplexHandler = (call: ServerDuplexStream<WireObject, WireObject>) => void;
+type StreamName = "Watch" | "Backup";
+type Handlers = Record<Exclude<AdminMethodName, StreamName | "Exercise">, UnaryHandler> &
+  Record<StreamName, StreamHandler> & { Exercise: DuplexHandler };
 
 const STOPPING: Refusal = {
   kind: "refused",
@@ -74,13 +90,14 @@ const STOPPING: Refusal = {
 /** The handlers with what is in work, for a server that stops. */
 export interface AdminCalls {
   readonly handlers: Handlers;
-  /** Refuses new calls and ends the watches; resolves when no call is in work. */
+  /** Refuses new calls and ends the streams; resolves when no call is in work. */
   drain(): Promise<void>;
 }
 
 /** The handlers of all methods over one backend. */
 export function adminCalls(backend: AdminBackend, log: AdminLog, version: string): AdminCalls {
   const watches = new Set<Watch>();
+  const exercises = new Set<Exercise>();
   let active = 0;
   let draining = false;
   let onIdle: (() => void) | null = null;
@@ -99,7 +116,7 @@ export function adminCalls(backend: AdminBackend, log: AdminLog, version: string
     return {
       kind: "refused",
       code: "busy",
-      message: `this witness serves ${active} calls and ${watches.size} watches, which is its limit; try again`,
+      message: `this witness serves ${active} calls, ${watches.size} watches and ${exercises.size} exercises, which is its limit; try again`,
       leader: null,
     };
   }
@@ -173,8 +190,40 @@ export function adminCalls(backend: AdminBackend, log: AdminLog, version: string
     log.debug({ peer, watches: watches.size }, "admin watch started");
   }
 
+  function backup(call: ServerWritableStream<WireObject, WireObject>): void {
+    const refusal = admit(active >= CALLS_MAX);
+    if (refusal !== null) {
+      call.emit("error", toGrpcStatus(refusal));
+      return;
+    }
+    active += 1;
+    call.sendMetadata(initial);
+    const gone = new AbortController();
+    call.once("cancelled", () => gone.abort());
+    const asked: AdminRequest = { kind: "status", linearizable: true };
+    serveBackup(call, () => answerOf(backend, asked, gone.signal), backend, gone.signal)
+      .catch((error: unknown) => call.emit("error", internal(error, "Backup")))
+      .finally(leave);
+  }
+
+  function exercise(call: ServerDuplexStream<WireObject, WireObject>): void {
+    const refusal = admit(exercises.size >= EXERCISES_MAX);
+    if (refusal !== null) {
+      call.emit("error", toGrpcStatus(refusal));
+      return;
+    }
+    if (call.cancelled) return;
+    call.sendMetadata(initial);
+    const running: Exercise = serveExercise(call, backend, {
+      onEnd: () => void exercises.delete(running),
+      onFault: (error) => void internal(error, "Exercise"),
+    });
+    exercises.add(running);
+  }
+
   return {
     handlers: {
+      Backup: backup,
       Status: request("Status"),
       Explain: request("Explain"),
       History: unary("History", async (wire) => {
@@ -186,6 +235,7 @@ export function adminCalls(backend: AdminBackend, log: AdminLog, version: string
       Hold: request("Hold"),
       Resume: request("Resume"),
       TransferLeader: request("TransferLeader"),
+      Exercise: exercise,
       Members: request("Members"),
       AddMember: request("AddMember"),
       PromoteMember: request("PromoteMember"),
@@ -194,7 +244,7 @@ export function adminCalls(backend: AdminBackend, log: AdminLog, version: string
     },
     drain() {
       draining = true;
-      for (const running of [...watches]) running.end(STOPPING);
+      for (const running of [...watches, ...exercises]) running.end(STOPPING);
       return new Promise((resolve) => {
         onIdle = resolve;
         if (active === 0) resolve();

@@ -14,6 +14,8 @@ import { type AdminMethodName, adminMethod } from "./admin-proto.js";
 import type { HistoryQuery, WatchQuery } from "./admin-requests.js";
 import {
   accepted,
+  type BackupChunk,
+  backupChunk,
   explanation,
   type HistoryPage,
   historyPage,
@@ -58,6 +60,11 @@ export interface AdminConnection {
    * ended it; throws `AdminClientError` when the connection broke.
    */
   watch(query: WatchQuery, signal: AbortSignal): AsyncGenerator<WatchMessage, Refusal | null, undefined>;
+  /**
+   * Yields the chunks of a backup; `silenceMs` without one ends it. Returns the refusal with which the witness
+   * ended it; throws `AdminClientError` when the connection broke.
+   */
+  backup(silenceMs: number): AsyncGenerator<BackupChunk, Refusal | null, undefined>;
   close(): void;
 }
 
@@ -155,6 +162,32 @@ function connection(client: Client, address: string): AdminConnection {
       const refusal = fromGrpcStatus(answer);
       if (refusal !== null) return refusal;
       throw noWord(answer, address);
+    },
+
+    async *backup(silenceMs) {
+      const method = adminMethod("Backup");
+      const call = client.makeServerStreamRequest(
+        method.path,
+        method.requestSerialize,
+        method.responseDeserialize,
+        {},
+      );
+      const timer = setTimeout(() => call.cancel(), silenceMs);
+      try {
+        for await (const wire of call) {
+          timer.refresh();
+          yield decoded(address, () => backupChunk.decode(wire, "chunk"));
+        }
+        return null;
+      } catch (error) {
+        if (!isServiceError(error)) throw error;
+        const refusal = fromGrpcStatus(error);
+        if (refusal !== null) return refusal;
+        throw noWord(error, address);
+      } finally {
+        clearTimeout(timer);
+        call.cancel();
+      }
     },
 
     async *watch(query, signal) {

@@ -55,6 +55,14 @@ export const flag: Codec<boolean> = {
   },
 };
 
+export const bytes: Codec<Uint8Array> = {
+  encode: (value) => value,
+  decode(wire, path) {
+    if (!(wire instanceof Uint8Array)) throw new WireError(path, `must be bytes, is ${show(wire)}`);
+    return wire;
+  },
+};
+
 /** A finite double. */
 export const real: Codec<number> = {
   encode(value) {

@@ -49,7 +49,7 @@ export interface WatchQuery {
 }
 
 /** Calls of the service that carry an `AdminRequest`. */
-export type RequestMethod = Exclude<AdminMethodName, "History" | "Watch">;
+export type RequestMethod = Exclude<AdminMethodName, "History" | "Watch" | "Backup" | "Exercise">;
 
 /** The request of a unary call, or why it is refused. */
 export function parseRequest(method: RequestMethod, wire: WireObject): AdminRequest | Refusal {

@@ -41,7 +41,10 @@ const progress = message<MemberProgress>({
   active: flag,
   state: text,
   snapshot: nullable(
-    message<NonNullable<MemberProgress["snapshot"]>>({ sentBytes: count, totalBytes: count }),
+    message<NonNullable<MemberProgress["snapshot"]>>({
+      confirmedBytes: count,
+      totalBytes: nullable(count),
+    }),
   ),
   refused: nullable(text),
 });

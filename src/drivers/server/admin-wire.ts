@@ -5,7 +5,16 @@
  * build; a test encodes through the real proto and compares, so one that is forgotten in the proto does not pass.
  */
 import { assertNever } from "../../core/base/assert.js";
-import { epoch, logIndex, siteId, term, witnessId } from "../../core/base/ids.js";
+import {
+  epoch,
+  type LogIndex,
+  logIndex,
+  siteId,
+  type Term,
+  term,
+  type WitnessId,
+  witnessId,
+} from "../../core/base/ids.js";
 import type {
   AdminResponse,
   Explanation,
@@ -26,6 +35,7 @@ import type {
 } from "../../core/model/state.js";
 import type { PublishedEvent } from "../../core/witness/contract.js";
 import {
+  bytes,
   type Codec,
   count,
   counted,
@@ -328,6 +338,72 @@ export const watchMessage: Codec<WatchMessage> = {
         return { kind: "warning", ...warning.decode(from["warning"], `${path}.warning`) };
       default:
         throw new WireError(path, "holds no event that this release knows");
+    }
+  },
+};
+
+/** What a backup sends: one start, parts, one end. */
+export type BackupChunk = BackupStart | BackupPart | BackupEnd;
+
+export interface BackupStart {
+  readonly kind: "start";
+  readonly cluster: string;
+  readonly witness: WitnessId;
+  /** The last entry of the log that the state contains. */
+  readonly index: LogIndex;
+  readonly term: Term;
+  readonly wallMs: number;
+}
+
+interface BackupPart {
+  readonly kind: "part";
+  readonly data: Uint8Array;
+  /** CRC-32C of `data`. */
+  readonly crc: number;
+}
+
+interface BackupEnd {
+  readonly kind: "end";
+  readonly parts: number;
+  /** Of the data of all parts, one after the other. */
+  readonly sha256: Uint8Array;
+}
+
+const backupStart = message<Omit<BackupStart, "kind">>({
+  cluster: text,
+  witness,
+  index: indexCount,
+  term: termCount,
+  wallMs: millis,
+});
+const backupPart = message<Omit<BackupPart, "kind">>({ data: bytes, crc: count });
+const backupEnd = message<Omit<BackupEnd, "kind">>({ parts: count, sha256: bytes });
+
+/** BackupChunk. */
+export const backupChunk: Codec<BackupChunk> = {
+  encode(value) {
+    switch (value.kind) {
+      case "start":
+        return { start: backupStart.encode(value) };
+      case "part":
+        return { part: backupPart.encode(value) };
+      case "end":
+        return { end: backupEnd.encode(value) };
+      default:
+        return assertNever(value, "backup chunk");
+    }
+  },
+  decode(wire, path) {
+    const from = wireObject(wire, path);
+    switch (from["chunk"]) {
+      case "start":
+        return { kind: "start", ...backupStart.decode(from["start"], `${path}.start`) };
+      case "part":
+        return { kind: "part", ...backupPart.decode(from["part"], `${path}.part`) };
+      case "end":
+        return { kind: "end", ...backupEnd.decode(from["end"], `${path}.end`) };
+      default:
+        throw new WireError(path, "holds no chunk that this release knows");
     }
   },
 };

@@ -7,6 +7,9 @@
  * order of the calls. The first failure is final: everything waiting and everything later is refused with it
  * (fail-stop), for after a failed sync the disk holds nobody knows what.
  *
+ * A commit index alone is no reason to sync: Raft finds it again after a crash, from the leader or by electing
+ * one. It waits for what was handed in before it, and goes to the disk with the next write, or soon after the last.
+ *
  * What shortens the log at its beginning goes the same way, once the snapshot that stands for the rest is
  * durable as a file. An installed snapshot replaces the whole log in one batch. A compaction writes its
  * file beside the appends, and then cuts in steps of some thousand entries, each a write like any other, so
@@ -75,6 +78,7 @@ interface Pending {
   readonly prepare: (() => Promise<void>) | null;
   readonly changes: readonly LogChange[];
   readonly after: MarkedState;
+  /** It needs no write of its own. */
   readonly isEmpty: boolean;
   readonly entryCount: number;
   readonly bytes: number;
@@ -214,13 +218,15 @@ export class GroupWriter {
     if (this.#refusal !== null) return Promise.reject(this.#refusal);
     return new Promise((resolve, reject) => {
       const { kind, prepare, isEmpty, entries, take } = write;
+      const before = this.#log.state;
       const changes = this.#orRefuse(take);
+      const onlyCommit = prepare === null && changes.length === 0 && isSameButCommit(before, this.#log.state);
       this.#queue.push({
         kind,
         prepare,
         changes,
         after: this.#log.state,
-        isEmpty,
+        isEmpty: isEmpty || onlyCommit,
         entryCount: entries.length,
         bytes: entries.reduce((sum, entry) => sum + entry.data.length, 0),
         handedInAt: performance.now(),
@@ -347,22 +353,10 @@ export class GroupWriter {
     // Durable before the batch that relies on it.
     await group[0]?.prepare?.();
     const startedAt = performance.now();
-    const mark: Mark = {
-      ...this.#mark,
-      ...after,
-      sequence: this.#mark.sequence + 1,
-      previousDigest: digestOf(this.#markBytes),
-    };
-    const bytes = encodeMark(mark);
-    // The log first and the mirror second: judge.ts proves why, and why nothing may be acknowledged in
-    // between.
-    await this.#parts.store.write(
+    await this.#writeMarked(
       group.flatMap((pending) => pending.changes),
-      bytes,
+      after,
     );
-    await this.#parts.mirror.write(bytes);
-    this.#mark = mark;
-    this.#markBytes = bytes;
     const tookMs = performance.now() - startedAt;
     this.#counts.batches++;
     for (const pending of group) {
@@ -373,6 +367,23 @@ export class GroupWriter {
     this.#counts.slowestWriteMs = Math.max(this.#counts.slowestWriteMs, tookMs);
   }
 
+  /** Makes `changes` durable, with a mark that says what the log is after them. */
+  async #writeMarked(changes: readonly LogChange[], after: MarkedState): Promise<void> {
+    const mark: Mark = {
+      ...this.#mark,
+      ...after,
+      sequence: this.#mark.sequence + 1,
+      previousDigest: digestOf(this.#markBytes),
+    };
+    const bytes = encodeMark(mark);
+    // The log first and the mirror second: judge.ts proves why, and why nothing may be acknowledged in
+    // between.
+    await this.#parts.store.write(changes, bytes);
+    await this.#parts.mirror.write(bytes);
+    this.#mark = mark;
+    this.#markBytes = bytes;
+  }
+
   async #settleThenDrain(): Promise<void> {
     await this.#settle();
     // While closing, too: what was handed in before is finished. After a failure nothing waits any more.
@@ -380,9 +391,11 @@ export class GroupWriter {
     else this.#work = null;
   }
 
-  /** Writes the newest mark to the slot that does not have it. */
+  /** Writes a commit index that no write took along, and the newest mark to the slot that does not have it. */
   async #settle(): Promise<void> {
     try {
+      const { state } = this.#log;
+      if (this.#mark.hardState.commit < state.hardState.commit) await this.#writeMarked([], state);
       await this.#parts.mirror.write(this.#markBytes);
     } catch (thrown) {
       this.#fail(storageError(thrown, "write the mirror of the hard state", this.#parts.directory));
@@ -397,4 +410,12 @@ export class GroupWriter {
     this.#queue = [];
     for (const pending of waiting) pending.reject(error);
   }
+}
+
+/** True when a write changed nothing of the marked state, or its commit index alone. */
+function isSameButCommit(before: MarkedState, after: MarkedState): boolean {
+  const [a, b] = [before.hardState, after.hardState];
+  const { base, last, recovering, node } = after;
+  const same = base === before.base && last === before.last && node === before.node;
+  return same && recovering === before.recovering && a.term === b.term && a.vote === b.vote;
 }

@@ -6,7 +6,8 @@
  * `sync` is false by default; and the names of its files are not synced, so a power cut
  * could take the whole newest log file away.
  */
-import { rm, stat } from "node:fs/promises";
+import { statSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
 import { Level } from "level";
 import { type LogIndex, logIndex } from "../../core/base/ids.js";
@@ -119,10 +120,11 @@ export class LogStore {
   /**
    * Syncs the directory if a file may have come or gone since the last time. The stamp is compared with
    * itself only; the wall clock serves to say how coarse it may be, and a clock that was set costs a sync, or
-   * one that is not made.
+   * one that is not made. Asked synchronously: of a directory that is open it is three microseconds out of
+   * memory, and a turn of the thread pool would be a tenth of the whole write.
    */
   async #syncNames(): Promise<void> {
-    const { mtimeMs } = await stat(this.#directory);
+    const { mtimeMs } = statSync(this.#directory);
     if (mtimeMs === this.#namesSyncedMs) return;
     await syncDirectory(this.#directory);
     if (Math.abs(Date.now() - mtimeMs) > STAMP_DOUBT_MS) this.#namesSyncedMs = mtimeMs;

@@ -25,6 +25,14 @@ import type { OfferMessage, SnapshotStatus } from "./wire-snapshot.js";
 
 /** A frame of at most so many bytes goes over every connection. */
 const SMALL_BYTES = 4096;
+/**
+ * Small frames a second that are copied; a few more may come at once. Copies mask a packet that is lost when
+ * nothing follows it, for which TCP waits a fifth of a second; where frames follow one another so closely, TCP sees
+ * the gap at once, and a copy would only double the work of both sides.
+ */
+const COPIES_A_SECOND = 100;
+/** On a line that loses more than this, copies are worth it at any rate. */
+const LOSS_WORTH_COPIES = 0.01;
 /** A large frame moves to another connection when its own has brought no acknowledgement for so long. Unit: ms. */
 const BULK_PATIENCE_MS = 150;
 /** What a chunk leaves free on its connection, for urgent frames. Unit: bytes. */
@@ -87,6 +95,8 @@ export class PeerLink {
   private readonly roamer: Slot;
   private readonly ping: (nowMs: number) => Buffer;
   private bulk: Connection | null = null;
+  private copiesLeft = COPIES_A_SECOND;
+  private copiesCountedMs = 0;
   private seq: number;
   private lastDialMs = Number.NEGATIVE_INFINITY;
   /** Null before either was told. */
@@ -304,9 +314,22 @@ export class PeerLink {
   /** True when at least one connection took it. */
   private write(item: Outgoing): boolean {
     const ready = this.connections().filter((connection) => connection.canTake(item.bytes.length));
-    const chosen = item.bytes.length <= SMALL_BYTES ? ready : this.chooseBulk(ready);
+    const small = item.bytes.length <= SMALL_BYTES;
+    const one = small && this.mayCopy() ? [] : this.chooseBulk(ready);
+    const chosen = small && one.length === 0 ? ready : one;
     for (const connection of chosen) connection.write(item.bytes, item);
     return chosen.length > 0;
+  }
+
+  /** True while copies of small frames are affordable, or needed. */
+  private mayCopy(): boolean {
+    const nowMs = this.options.nowMs();
+    const earned = ((nowMs - this.copiesCountedMs) / 1000) * COPIES_A_SECOND;
+    this.copiesLeft = Math.min(COPIES_A_SECOND, this.copiesLeft + earned);
+    this.copiesCountedMs = nowMs;
+    if (this.copiesLeft < 1) return this.roundTrips().lossEstimate > LOSS_WORTH_COPIES;
+    this.copiesLeft -= 1;
+    return true;
   }
 
   private chooseBulk(ready: readonly Connection[]): Connection[] {

@@ -72,6 +72,22 @@ test("Raft's empty entry moves the position and nothing else", () => {
   assert.deepEqual(after, { ...state, appliedIndex: 99, appliedTerm: 7 });
 });
 
+test("a command without effect is accepted, moves position and cluster time, and tells nobody", () => {
+  const { state } = withPrimary();
+  const at = { index: logIndex(state.appliedIndex + 1), term: term(7) };
+  const atMs = state.clusterTimeMs + 5;
+  const command = { kind: "noop", data: "AP8K" } as const;
+  const applied = apply(state, at, { atMs, wallMs: 1, leader: LEADER, request: "r", command });
+  assert.equal(applied.accepted, true);
+  assert.deepEqual(applied.records, []);
+  assert.deepEqual(applied.state, {
+    ...state,
+    appliedIndex: at.index,
+    appliedTerm: 7,
+    clusterTimeMs: atMs,
+  });
+});
+
 test("a malformed command is refused by the name of the wrong field", () => {
   const at = { index: logIndex(1), term: term(1) };
   const envelope = (command: unknown): Envelope =>

@@ -197,6 +197,21 @@ const cases: Case[] = [
     remedy: /a, b/,
   },
   {
+    name: "a preferred leader that is no witness",
+    text: changed(["sites: [a, b]", "sites: [a, b]\nleaders: [w-x]"]),
+    code: "unknown_reference",
+    path: "leaders[0]",
+    line: 8,
+    remedy: /w-a/,
+  },
+  {
+    name: "a preferred leader named twice",
+    text: changed(["sites: [a, b]", "sites: [a, b]\nleaders: [w-c, w-c]"]),
+    code: "duplicate",
+    path: "leaders[1]",
+    line: 8,
+  },
+  {
     name: "a site named twice",
     text: changed(["sites: [a, b]", "sites: [a, b, a]"]),
     code: "duplicate",

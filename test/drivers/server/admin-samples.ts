@@ -22,12 +22,14 @@ import type {
 } from "../../../src/core/model/admin.js";
 import type { Member } from "../../../src/core/model/members.js";
 import type { Evidence, Opinion, TargetVerdict } from "../../../src/core/model/observation.js";
-import type {
-  AuditRecord,
-  Plan,
-  RecordedObservation,
-  StepRecord,
-  WitnessRecord,
+import {
+  type AuditRecord,
+  EMPTY_STATE,
+  type Plan,
+  type RecordedObservation,
+  type State,
+  type StepRecord,
+  type WitnessRecord,
 } from "../../../src/core/model/state.js";
 import type { PublishedEvent } from "../../../src/core/witness/contract.js";
 import type { AdminBackend } from "../../../src/drivers/server/admin.js";
@@ -271,7 +273,7 @@ export const MEMBERS_REPORT: MembersReport = {
         ...PROGRESS,
         match: logIndex(0),
         state: "StateSnapshot",
-        snapshot: { sentBytes: 13_000_000, totalBytes: 52_000_000 },
+        snapshot: { confirmedBytes: 13_000_000, totalBytes: 52_000_000 },
       },
     },
   ],
@@ -340,6 +342,7 @@ export const EXPLANATION: Explanation = {
 /** A backend over data: `answer` says what each request gets; null leaves it unanswered for ever. */
 export class SampleBackend implements AdminBackend {
   records: AuditRecord[] = [];
+  replicated: State = EMPTY_STATE;
   readonly listeners = new Set<(event: PublishedEvent) => void>();
   readonly requests: AdminRequest[] = [];
   readonly signals: AbortSignal[] = [];
@@ -373,6 +376,10 @@ export class SampleBackend implements AdminBackend {
     this.signals.push(signal);
     const response = this.answer(request);
     return response === null ? new Promise(() => undefined) : Promise.resolve(response);
+  }
+
+  state(): State {
+    return this.replicated;
   }
 
   history(): readonly AuditRecord[] {

@@ -291,7 +291,7 @@ test("a same-numbered write of another history is not taken for ours", async (t)
   restoreImage(imageAt(images, 4), fork);
   const { storage } = await open(fork);
   for (let write = 5; write <= 7; write++)
-    await storage.append({ hardState: hardState(3, 1, 4), entries: [] });
+    await storage.append({ hardState: hardState(3, 1, 4), entries: [entry(write + 5, 3)] });
   await storage.close();
   for (const writes of [6, 7]) {
     // The fork's log is at write 7: the same number, and one ahead.

@@ -161,3 +161,20 @@ test("an append that is handed in while the mirror settles is finished by a clos
     assert.deepEqual((await readBack(directory)).entries, entries(1, 2, 1));
   }
 });
+
+test("a commit index alone costs no sync of its own, and is on the disk in the end", async (t) => {
+  const directory = privateDirectory(t);
+  const { storage } = await open(directory);
+  await storage.append({ hardState: hardState(1, 1, 0), entries: entries(1, 3, 1) });
+  const { batches } = storage.stats;
+  for (const commit of [1, 2, 3]) await storage.append({ hardState: hardState(1, 1, commit), entries: [] });
+  assert.equal(storage.stats.batches, batches, "three commits, no write");
+  await storage.append({ hardState: hardState(2, 0, 3), entries: [] });
+  assert.equal(storage.stats.batches, batches + 1, "a term is written at once");
+  await storage.append({ hardState: hardState(2, 2, 3), entries: [] });
+  assert.equal(storage.stats.batches, batches + 2, "and so is a vote");
+  await storage.append({ hardState: null, entries: entries(4, 4, 2) });
+  await storage.append({ hardState: hardState(2, 2, 4), entries: [] });
+  await storage.close();
+  assert.deepEqual((await readBack(directory)).hardState, hardState(2, 2, 4));
+});
