@@ -3,35 +3,15 @@
  * asks again by itself and ends with what is true: exit 0, and the write stands in the history once.
  */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { test } from "node:test";
-import { type Cluster, COMMAND, withCluster } from "./cluster.js";
+import { type Cluster, withCluster } from "./cluster.js";
+import { command, type Ended } from "./command.js";
 import { GROUP, WITNESSES } from "./document.js";
 import { LOOPBACK } from "./machine.js";
 import { until } from "./until.js";
 
 const ROUNDS = 2;
 const ROUNDS_MAX = 10;
-
-interface Ended {
-  readonly exit: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** `pointsman` with these words. */
-async function command(words: readonly string[]): Promise<Ended> {
-  const child = spawn(process.execPath, [COMMAND, ...words], { stdio: ["ignore", "pipe", "pipe"] });
-  const output = { stdout: "", stderr: "" };
-  for (const name of ["stdout", "stderr"] as const) {
-    child[name].setEncoding("utf8").on("data", (text: string) => {
-      output[name] += text;
-    });
-  }
-  const [exit] = (await once(child, "close")) as [number | null];
-  return { exit, ...output };
-}
 
 /** Longer, and a leader whose followers stand still may have stepped down before the write came. */
 const TAKEN_MS = 1500;

@@ -1,6 +1,7 @@
 /**
  * Three witnesses and six services as real processes, and what a test does to them: start, kill -9, stop,
- * freeze; ask over the admin API; read the logs when something went wrong.
+ * freeze; ask over the admin API; read the logs when something went wrong. More witnesses may come later, and
+ * any may move, with a document of its own.
  *
  * Invariants: each process is ended by
  * `destroy`, by its pid, and the directory goes with it; a witness keeps its data directory from life to
@@ -53,6 +54,8 @@ export interface ClusterOptions {
   /** Default: both are started. */
   readonly startWitnesses?: boolean;
   readonly startServices?: boolean;
+  /** Called when the document is written and nothing runs yet. */
+  readonly beforeStart?: (cluster: Cluster) => Promise<void>;
 }
 
 /** How a process ended. */
@@ -68,10 +71,11 @@ interface Running {
 
 export class Cluster {
   readonly directory: string;
-  readonly witnesses: readonly WitnessPlace[];
+  private places: readonly WitnessPlace[];
   private readonly options: ClusterOptions;
   private readonly services: ReadonlyMap<string, ServicePlace>;
   private readonly running = new Map<string, Running>();
+  private moves = 0;
 
   private constructor(
     directory: string,
@@ -81,7 +85,7 @@ export class Cluster {
   ) {
     this.directory = directory;
     this.options = options;
-    this.witnesses = witnesses;
+    this.places = witnesses;
     this.services = services;
   }
 
@@ -90,17 +94,8 @@ export class Cluster {
     const directory = mkdtempSync(join(tmpdir(), "pointsman-e2e-"));
     const witnesses: WitnessPlace[] = [];
     for (const id of WITNESSES) {
-      const machine = options.machines[id];
-      const at = async (host: string, wish: number) => `${host}:${await machine.port(wish)}`;
-      witnesses.push({
-        id,
-        machine,
-        peer: await at(machine.host, 7400),
-        admin: await at(machine.adminHost, 7401),
-        dns: options.embeddedDns === true ? await at(machine.adminHost, 5301) : null,
-        data: options.dataOf?.[id] ?? join(directory, id),
-        log: join(directory, `${id}.log`),
-      });
+      const place = await choosePlace(directory, id, options.machines[id], options.embeddedDns === true);
+      witnesses.push({ ...place, data: options.dataOf?.[id] ?? place.data });
     }
     const services = new Map<string, ServicePlace>();
     for (const site of SITES) {
@@ -110,10 +105,9 @@ export class Cluster {
       }
     }
     const cluster = new Cluster(directory, options, witnesses, services);
-    const { groups, names, extra } = options;
-    const document = writeDocument({ witnesses, services, groups, names, extra });
-    await writeFile(cluster.configFile, document);
+    await writeFile(cluster.configFile, cluster.document(WITNESSES));
     try {
+      await options.beforeStart?.(cluster);
       if (options.startServices !== false)
         await Promise.all([...services.keys()].map((id) => cluster.startService(id)));
       if (options.startWitnesses !== false)
@@ -127,6 +121,46 @@ export class Cluster {
 
   get configFile(): string {
     return join(this.directory, "pointsman.yaml");
+  }
+
+  /** All witnesses that have a place, those that came later too. */
+  get witnesses(): readonly WitnessPlace[] {
+    return this.places;
+  }
+
+  /**
+   * A place for one more witness, or another machine for one that has a place: other ports, another data directory,
+   * and a document of its own. It does not run there before `startWitness`.
+   */
+  async move(
+    id: string,
+    machine: Machine,
+    document: { readonly version: number; readonly witnesses: readonly string[] },
+  ): Promise<WitnessPlace> {
+    const name = `${id}-${++this.moves}`;
+    const chosen = await choosePlace(this.directory, id, machine, this.options.embeddedDns === true);
+    const place = {
+      ...chosen,
+      data: join(this.directory, name),
+      config: join(this.directory, `${name}.yaml`),
+    };
+    this.places = [...this.places.filter((other) => other.id !== id), place];
+    await writeFile(place.config, this.document(document.witnesses, document.version));
+    return place;
+  }
+
+  /** Puts one document with these witnesses at all of them, to be read at their next start. */
+  async spreadDocument(ids: readonly string[], version: number): Promise<void> {
+    const text = this.document(ids, version);
+    for (const file of new Set(ids.map((id) => this.place(id).config))) await writeFile(file, text);
+  }
+
+  /** The document with these witnesses, in this order, where they are now. */
+  document(ids: readonly string[], version = 1): string {
+    const { services } = this;
+    const { groups, names, extra } = this.options;
+    const witnesses = ids.map((id) => this.place(id));
+    return writeDocument({ witnesses, services, groups, names, extra, version });
   }
 
   get adminAddresses(): string[] {
@@ -166,10 +200,10 @@ export class Cluster {
 
   /** Starts a witness on its data directory. `flags`: further words for `pointsman run`. */
   async startWitness(id: string, flags: readonly string[] = []): Promise<void> {
-    const { machine, data, log } = this.place(id);
+    const { machine, data, log, config } = this.place(id);
     await mkdir(data, { recursive: true });
     const output = openSync(log, "a");
-    const words = ["run", "--config", this.configFile, "--witness", id, "--data", data, ...flags];
+    const words = ["run", "--config", config, "--witness", id, "--data", data, ...flags];
     const child = machine.spawn(process.execPath, [COMMAND, ...words], {
       stdio: ["ignore", output, output],
       env: { ...process.env, UV_THREADPOOL_SIZE: "8", ...this.options.environment },
@@ -347,6 +381,26 @@ export class Cluster {
       if (this.running.get(id) === running) this.running.delete(id);
     });
   }
+}
+
+/** Free ports on the machine, and where the witness keeps its things in the directory of the cluster. */
+async function choosePlace(
+  directory: string,
+  id: string,
+  machine: Machine,
+  hasDns: boolean,
+): Promise<WitnessPlace> {
+  const at = async (host: string, wish: number) => `${host}:${await machine.port(wish)}`;
+  return {
+    id,
+    machine,
+    peer: await at(machine.host, 7400),
+    admin: await at(machine.adminHost, 7401),
+    dns: hasDns ? await at(machine.adminHost, 5301) : null,
+    data: join(directory, id),
+    log: join(directory, `${id}.log`),
+    config: join(directory, "pointsman.yaml"),
+  };
 }
 
 /** Runs a test with a cluster; when it fails, the ends of the logs are printed with it. */

@@ -17,7 +17,7 @@ export const NAME = `www.${ZONE}`;
 export const ADDRESS: Readonly<Record<SiteName, string>> = { a: "192.0.2.10", b: "198.51.100.20" };
 
 export interface WitnessPlace {
-  readonly id: WitnessName;
+  readonly id: string;
   readonly machine: Machine;
   readonly peer: string;
   readonly admin: string;
@@ -25,6 +25,8 @@ export interface WitnessPlace {
   readonly dns: string | null;
   readonly data: string;
   readonly log: string;
+  /** The file with its document. */
+  readonly config: string;
 }
 
 /** Where a service listens. */
@@ -47,19 +49,20 @@ export interface DocumentParts {
   readonly names?: Readonly<Record<string, string>> | undefined;
   /** Further parts at the top; they replace what is written here. */
   readonly extra?: Section | undefined;
+  readonly version?: number | undefined;
 }
 
 /** The document as YAML text. A witness with a DNS address makes every witness serve ZONE. */
 export function writeDocument(parts: DocumentParts): string {
-  const { witnesses, groups = { [GROUP]: { route: [{ embedded: ZONE }] } }, extra } = parts;
+  const { witnesses, groups = { [GROUP]: { route: [{ embedded: ZONE }] } }, extra, version = 1 } = parts;
   const embedded = { nameServers: [`ns.${ZONE}`], contact: `hostmaster.${ZONE}`, ttl: "1s" };
   return stringify({
     cluster: "e2e",
-    version: 1,
+    version,
     witnesses: Object.fromEntries(
       witnesses.map(({ id, peer, admin, dns }) => [
         id,
-        { ...(id === "w-c" ? {} : { site: id.slice(2) }), peer, admin, ...(dns === null ? {} : { dns }) },
+        { ...siteOf(id), peer, admin, ...(dns === null ? {} : { dns }) },
       ]),
     ),
     sites: [...SITES],
@@ -75,6 +78,12 @@ export function writeDocument(parts: DocumentParts): string {
     ),
     ...extra,
   });
+}
+
+/** w-a stands at site a, w-b at site b, all others at places of their own. */
+function siteOf(id: string): Section {
+  const site = SITES.find((name) => id === `w-${name}`);
+  return site === undefined ? {} : { site };
 }
 
 /** The same three services at each site for every group. */

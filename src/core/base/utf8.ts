@@ -33,6 +33,9 @@ export function encodeUtf8(text: string): Uint8Array {
   return out.slice(0, at);
 }
 
+/** Bytes of plain ASCII that become text in one call: more would exhaust the stack. */
+const RUN = 4096;
+
 /** The text of `bytes`, or null if they are not well-formed UTF-8. */
 export function decodeUtf8(bytes: Uint8Array): string | null {
   let text = "";
@@ -45,18 +48,19 @@ export function decodeUtf8(bytes: Uint8Array): string | null {
       continue;
     }
     const lead = bytes[i] ?? 0;
+    if (lead < 0x80) {
+      // Runs of ASCII are nearly all that we store: at once, a state of 50 MB is no matter of seconds.
+      const end = Math.min(bytes.length, i + RUN);
+      let after = i + 1;
+      while (after < end && (bytes[after] ?? 0) < 0x80) after++;
+      text += String.fromCharCode.apply(null, bytes.subarray(i, after) as unknown as number[]);
+      i = after;
+      continue;
+    }
     const extra =
-      lead < 0x80
-        ? 0
-        : lead >= 0xc2 && lead < 0xe0
-          ? 1
-          : (lead & 0xf0) === 0xe0
-            ? 2
-            : (lead & 0xf8) === 0xf0
-              ? 3
-              : -1;
+      lead >= 0xc2 && lead < 0xe0 ? 1 : (lead & 0xf0) === 0xe0 ? 2 : (lead & 0xf8) === 0xf0 ? 3 : -1;
     if (extra < 0 || i + extra >= bytes.length) return null;
-    let c = extra === 0 ? lead : lead & (0x3f >> extra);
+    let c = lead & (0x3f >> extra);
     for (let k = 1; k <= extra; k++) {
       const next = bytes[i + k] ?? 0;
       if ((next & 0xc0) !== 0x80) return null;

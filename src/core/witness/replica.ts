@@ -197,8 +197,9 @@ export class Replica {
    * Counted in ticks, so that the time in which this process itself stood still is not held against the disk.
    */
   get storageStalledTicks(): number | null {
-    const oldest = [...this.waiting.values()].find(({ long }) => !long);
-    const age = oldest === undefined ? 0 : this.ticks - oldest.ticksBefore;
+    const [oldest] = this.waiting.values();
+    // What waits behind a whole state waits for that.
+    const age = oldest === undefined || oldest.long ? 0 : this.ticks - oldest.ticksBefore;
     return age > this.options.electionTick ? age : null;
   }
 
@@ -255,6 +256,9 @@ export class Replica {
     const waiting = this.waiting.get(write);
     if (waiting === undefined) return null;
     this.waiting.delete(write);
+    // The disk turns to the others only now.
+    if (waiting.long)
+      for (const [later, rest] of this.waiting) this.waiting.set(later, { ...rest, ticksBefore: this.ticks });
     for (const response of waiting.responses) this.node.step(response);
     return this.takeInstalled();
   }

@@ -34,6 +34,15 @@ test("UTF-8 agrees with the platform's encoder in both directions", () => {
   );
 });
 
+test("UTF-8 of a long text is whole, wherever a run of ASCII ends", () => {
+  for (const length of [4095, 4096, 4097, 20_000]) {
+    const text = `${"x".repeat(length)}é${"y".repeat(length)}`;
+    assert.equal(decodeUtf8(encodeUtf8(text)), text);
+    const cut = encodeUtf8(`${"x".repeat(length)}é`).subarray(0, length + 1);
+    assert.equal(decodeUtf8(cut), null);
+  }
+});
+
 test("one seed and purpose always draw the same numbers, another purpose draws others", () => {
   const draw = (purpose: string) => {
     const state = randomState(7, purpose);
