@@ -3,7 +3,8 @@
  * one seed, so that every run can be repeated to the byte. The witnesses are the production core, unchanged.
  *
  * The disk keeps what was written durably; of what is in flight a crash keeps a random number of whole
- * writes, in order, although nobody was told that they are durable. Messages are lost, delayed (a few for
+ * writes, in order, although nobody was told that they are durable. A stalled disk answers nothing until it goes on, and
+ * its process lives. Messages are lost, delayed (a few for
  * long, into the next life of their receiver), doubled and overtaken; cuts are directed. Probes and orders to
  * the outside cross the same kind of network. Each life has its own monotonic clock, which begins anywhere
  * and runs at its process's own rate.
@@ -51,6 +52,8 @@ export interface Process {
   readonly queue: Extract<Effect, { kind: "persist" }>[];
   /** One write at a time, in order: the next one begins when the last one is done. */
   diskFreeAtMs: number;
+  /** What a stalled disk has not answered, in order; null: it is not stalled. */
+  stuck: (() => void)[] | null;
   /** Rate of its clock: 1.01 runs 1 % fast. */
   readonly clockRate: number;
   /** When this life's clock read 0, in virtual time; before the world began for most. */
@@ -118,6 +121,7 @@ export class World {
       paused: false,
       queue: [],
       diskFreeAtMs: 0,
+      stuck: null,
       clockRate: 1 + (nextFraction(this.random) - 0.5) * 0.02,
       clockZeroMs: 0,
       held: [],
@@ -161,9 +165,9 @@ export class World {
     this.cuts.clear();
   }
 
-  /** Starts a witness on its disk, with the world's document or its own. */
+  /** Starts a witness on its disk, with the world's document or its own. On a stalled disk none comes up. */
   start(process: Process, ownConfig?: ClusterConfig): void {
-    if (process.witness !== null) return;
+    if (process.witness !== null || process.stuck !== null) return;
     const { seed } = this.options;
     const config = ownConfig ?? this.options.config;
     process.life++;
@@ -201,6 +205,7 @@ export class World {
     for (const effect of process.queue.slice(0, durable)) write(process.disk, effect);
     process.queue.length = 0;
     process.held.length = 0;
+    if (process.stuck !== null) process.stuck = [];
     process.witness = null;
     process.life++;
     this.trace.push(`${this.agenda.nowMs} crash ${process.id}`);
@@ -210,6 +215,20 @@ export class World {
   wipe(process: Process): void {
     process.disk = blankDisk(`${process.disk.id}+`);
     this.trace.push(`${this.agenda.nowMs} wipe ${process.id}`);
+  }
+
+  /** From now on the disk answers nothing; its process goes on, and a crash leaves the disk as stalled as it was. */
+  stallDisk(process: Process): void {
+    process.stuck ??= [];
+    this.trace.push(`${this.agenda.nowMs} stall ${process.id}`);
+  }
+
+  /** The disk goes on: what was due meanwhile is done at once, in order. */
+  unstallDisk(process: Process): void {
+    const stuck = process.stuck ?? [];
+    process.stuck = null;
+    this.trace.push(`${this.agenda.nowMs} unstall ${process.id}`);
+    for (const work of stuck) work();
   }
 
   /** SIGSTOP: ticks, messages and completions wait until `resume`. */
@@ -287,13 +306,12 @@ export class World {
         return this.persist(process, life, effect);
       case "adopt":
         // At once: what is written later counts on it, and a crash in between is one before.
-        process.disk.adopted = effect.adopted;
-        return;
+        return this.atDisk(process, () => {
+          process.disk.adopted = effect.adopted;
+        });
       case "compact":
         return this.agenda.in(this.delay(), () => {
-          if (process.life !== life) return;
-          cut(process.disk, effect);
-          this.input(process, life, { kind: "compacted", base: process.disk.base.index });
+          this.atDisk(process, () => this.compacted(process, life, effect));
         });
       case "send":
         return this.send(process.id, effect.to, effect.message);
@@ -336,7 +354,21 @@ export class World {
     const begunAtMs = Math.max(this.agenda.nowMs, process.diskFreeAtMs);
     process.diskFreeAtMs = begunAtMs + least + nextBelow(this.random, most - least + 1);
     process.queue.push(effect);
-    this.agenda.in(process.diskFreeAtMs - this.agenda.nowMs, () => this.persisted(process, life, effect));
+    this.agenda.in(process.diskFreeAtMs - this.agenda.nowMs, () => {
+      this.atDisk(process, () => this.persisted(process, life, effect));
+    });
+  }
+
+  /** Does what the disk has to do now, or when it goes on. */
+  private atDisk(process: Process, work: () => void): void {
+    if (process.stuck === null) work();
+    else process.stuck.push(work);
+  }
+
+  private compacted(process: Process, life: number, effect: Extract<Effect, { kind: "compact" }>): void {
+    if (process.life !== life) return;
+    cut(process.disk, effect);
+    this.input(process, life, { kind: "compacted", base: process.disk.base.index });
   }
 
   private persisted(process: Process, life: number, effect: Extract<Effect, { kind: "persist" }>): void {

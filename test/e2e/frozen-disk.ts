@@ -1,8 +1,12 @@
 /**
  * A file system of its own that can be frozen: the process lives, its writes hang, and nothing fails. That is how a
  * stalled disk looks from inside, which neither a signal nor a full disk does.
+ *
+ * Invariant: it is thawed and unmounted when the test ends, also when the test process is killed: whoever writes to a
+ * frozen file system cannot even be ended. So a process of its own does it, when the pipe from the test is closed.
  */
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,12 +16,15 @@ export interface FrozenDisk {
   readonly path: string;
   /** From now on writes and syncs wait. */
   freeze(): void;
-  /** They go on. Also done when the test ends. */
+  /** They go on; nothing happens when they do already. */
   thaw(): void;
 }
 
 /** Unit: bytes of the image, which is sparse. */
 const IMAGE_BYTES = 48 << 20;
+
+/** Waits for the end of its input, whatever signals come. */
+const KEEPER = `trap '' HUP INT TERM; read -r _; fsfreeze --unfreeze "$0"; umount --lazy "$0"`;
 
 /**
  * Mounts an ext4 image for the test; null (after marking the test as skipped) where that is not possible. With CI=true
@@ -35,11 +42,14 @@ export function mountFrozenDisk(t: TestContext): FrozenDisk | null {
     path,
   ]);
   const isMounted = made.status === 0;
-  t.after(() => {
-    if (isMounted) {
-      // Thawed already, as a rule; a frozen one would keep whoever writes to it for ever.
-      spawnSync("fsfreeze", ["--unfreeze", path]);
-      execFileSync("umount", ["--lazy", path]);
+  const keeper = isMounted
+    ? spawn("sh", ["-c", KEEPER, path], { stdio: ["pipe", "ignore", "ignore"] })
+    : null;
+  t.after(async () => {
+    if (keeper !== null) {
+      const ended = once(keeper, "exit");
+      keeper.stdin.end();
+      await ended;
     }
     rmSync(root, { recursive: true, force: true });
   });
@@ -50,9 +60,16 @@ export function mountFrozenDisk(t: TestContext): FrozenDisk | null {
     t.skip("needs root, loop devices and mkfs.ext4");
     return null;
   }
+  let isFrozen = false;
   return {
     path,
-    freeze: () => void execFileSync("fsfreeze", ["--freeze", path]),
-    thaw: () => void execFileSync("fsfreeze", ["--unfreeze", path]),
+    freeze() {
+      execFileSync("fsfreeze", ["--freeze", path]);
+      isFrozen = true;
+    },
+    thaw() {
+      if (isFrozen) execFileSync("fsfreeze", ["--unfreeze", path]);
+      isFrozen = false;
+    },
   };
 }

@@ -91,7 +91,10 @@ export function testKey(name = "pointsman.", algorithm: TestKey["algorithm"] = "
   return { name, algorithm, secret: randomBytes(32) };
 }
 
-/** A TCP port that was free a moment ago; taken below the range that the kernel gives to clients. */
+/** The ports that this process was given; whoever got one may not listen on it yet. */
+const given = new Set<number>();
+
+/** A TCP port that was free a moment ago; taken below the range that the kernel gives to clients, and given once. */
 export async function freePort(host = "127.0.0.1"): Promise<number> {
   for (let trial = 0; trial < 50; trial++) {
     const port = 20_000 + Math.floor(Math.random() * 10_000);
@@ -100,7 +103,9 @@ export async function freePort(host = "127.0.0.1"): Promise<number> {
       server.once("error", () => resolve(false));
       server.listen(port, host, () => server.close(() => resolve(true)));
     });
-    if (isFree) return port;
+    if (!isFree || given.has(port)) continue;
+    given.add(port);
+    return port;
   }
   throw new Error(`no free port on ${host}`);
 }
