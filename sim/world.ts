@@ -3,11 +3,10 @@
  * one seed, so that every run can be repeated to the byte. The witnesses are the production core, unchanged.
  *
  * The disk keeps what was written durably; of what is in flight a crash keeps a random number of whole
- * writes, in order, although nobody was told that they are durable. A stalled disk answers nothing until it goes on, and
- * its process lives. Messages are lost, delayed (a few for
- * long, into the next life of their receiver), doubled and overtaken; cuts are directed. Probes and orders to
- * the outside cross the same kind of network. Each life has its own monotonic clock, which begins anywhere
- * and runs at its process's own rate.
+ * writes, in order, although nobody was told that they are durable. A stalled disk answers nothing until it goes
+ * on, and its process lives. Messages are lost, delayed (a few for long, into the next life of their receiver),
+ * doubled and overtaken; cuts are directed. Probes and orders to the outside cross the same kind of network. Each
+ * life has its own monotonic clock, which begins anywhere and runs at its process's own rate.
  */
 import { type LogIndex, logIndex, NO_NODE, type Term, term, type WitnessId } from "../src/core/base/ids.js";
 import { nextBelow, nextFraction, type RandomState, randomState } from "../src/core/base/random.js";

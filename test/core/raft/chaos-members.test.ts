@@ -16,7 +16,9 @@ import { Observer } from "./observer.js";
 
 const numRuns = Number(process.env["RAFT_RUNS"] ?? 40);
 const drawn = Math.floor(Math.random() * 2 ** 31);
-const seeds = process.env["RAFT_SEED"] === undefined ? [20260731, drawn] : [Number(process.env["RAFT_SEED"])];
+// What CI runs is the same each time: a finding of a drawn seed is for a desk, where RAFT_SEED repeats it.
+const fixed = process.env["CI"] === "true" ? [20260731] : [20260731, drawn];
+const seeds = process.env["RAFT_SEED"] === undefined ? fixed : [Number(process.env["RAFT_SEED"])];
 
 /** First members and spares. */
 const SIZE = 3;
@@ -184,8 +186,8 @@ function converge(run: Run): void {
 }
 
 /**
- * The one way to end without a leader that is known and left (etcd #10563): a leader removed itself, knows it, and
- * lost its office before the last voter that it left behind knew. That one still needs the vote of the removed
+ * The one way to end without a leader that is known and left (etcd #10563): a leader removed or demoted itself, knows
+ * it, and lost its office before the last voter that it left behind knew. That one still needs the vote of the removed
  * member, which has a longer log and refuses. Hand over before you remove a leader.
  */
 function waitsForTheRemoved({ hosts }: Cluster): boolean {
@@ -194,9 +196,11 @@ function waitsForTheRemoved({ hosts }: Cluster): boolean {
     const own = conf(id);
     return own !== undefined && ![...own.voters, ...own.votersOutgoing].some((voter) => voter === id);
   };
-  return hosts.some(({ node }) =>
-    node.status().confState.votersOutgoing.some((id) => id !== node.status().id && removed(id)),
-  );
+  return hosts.some(({ node }) => {
+    const { id: self, confState } = node.status();
+    const counted = [...confState.voters, ...confState.votersOutgoing];
+    return counted.some((id) => id !== self && removed(id));
+  });
 }
 
 const histories = fc.tuple(
