@@ -277,6 +277,23 @@ function onSignals(runtime: Runtime, log: Log, end: (code: number) => void): Clo
   };
 }
 
+/**
+ * Detail as it stands in the log. Unit: characters. A state that is installed brings up to two thousand records at
+ * once, each with the output of a hook perhaps: written whole, that would stop a witness for seconds.
+ */
+const LOGGED_DETAIL_MAX = 2000;
+
+function cut(detail: readonly string[]): readonly string[] {
+  const lines: string[] = [];
+  let left = LOGGED_DETAIL_MAX;
+  for (const line of detail) {
+    if (line.length > left) return [...lines, `${line.slice(0, left)}… (all of it: pointsman history)`];
+    lines.push(line);
+    left -= line.length;
+  }
+  return lines;
+}
+
 function logEvent(log: Log, event: PublishedEvent): void {
   switch (event.kind) {
     case "audit": {
@@ -286,7 +303,7 @@ function logEvent(log: Log, event: PublishedEvent): void {
         index: record.index,
         ...(record.group === null ? {} : { group: record.group }),
         ...(record.epoch === null ? {} : { epoch: record.epoch }),
-        ...(record.detail.length === 0 ? {} : { detail: record.detail }),
+        ...(record.detail.length === 0 ? {} : { detail: cut(record.detail) }),
       };
       return log.info(fields, record.message);
     }

@@ -17,7 +17,7 @@ const CLIENTS = 4;
 /** Between two writes of one client. */
 const PACE_MS = 250;
 /** More would push out of the history what is to be compared. */
-const WRITES_MAX = 900;
+const WRITES_MAX = 800;
 /** For so long one write is asked again. */
 const PATIENCE_MS = 60_000;
 const TRY_MS = 3_000;
@@ -63,7 +63,7 @@ export class Writers {
       const text = `[write ${++this.count}]`;
       const session = { id: randomUUID(), sequence: 1 };
       const request: AdminRequest =
-        turn % 2 === 0
+        turn % 8 !== 7
           ? { kind: "hold", group: GROUP, by: "e2e", reason: text, session }
           : { kind: "resume", group: GROUP, by: text, session };
       const beganMs = performance.now();
