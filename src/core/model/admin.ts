@@ -135,12 +135,18 @@ export interface StatusReport {
     readonly applied: LogIndex;
     readonly lastIndex: LogIndex;
     readonly recovering: boolean;
+    /** Of the answering witness. Not null: its oldest write is unanswered for so long, more than an election timeout. */
+    readonly disk: { readonly stalledMs: number | null };
     /** Leader only: what it knows of each peer. */
     readonly peers: readonly {
       readonly witness: WitnessId;
       readonly match: LogIndex;
       readonly active: boolean;
       readonly state: string;
+      /** It answers, but for so long, more than an election timeout, it has written nothing of what it lacks. Unit: ms. */
+      readonly slowMs: number | null;
+      /** Nothing was heard of it for so long, more than an election timeout. Unit: ms. */
+      readonly silentMs: number | null;
     }[];
   };
   /** Since this witness last heard of a leader (0 on the leader itself); null: never. Unit: ms. */
