@@ -49,6 +49,7 @@ async function play(t: TestContext, cluster: Cluster, disk: FrozenDisk): Promise
   await act(t, "the leader's disk stands still: another one leads, and the group goes on", async () => {
     await lead(cluster, STALLED);
     const { term } = (await cluster.status(STALLED)).raft;
+    const lines = (await cluster.logLines(STALLED)).length;
     disk.freeze();
     const frozenAtMs = Date.now();
     // The first write that hangs; what becomes of it is for the next leader to say.
@@ -61,10 +62,14 @@ async function play(t: TestContext, cluster: Cluster, disk: FrozenDisk): Promise
         line["event"] === "role" && String(line["msg"]).startsWith("leader") && Number(line["term"]) > term,
     );
     const tookMs = Date.parse(String(led?.["time"])) - frozenAtMs;
+    await said(cluster, /has not finished a write for \d+ ms/, lines);
+    const told = (await cluster.logLines(STALLED)).slice(lines);
+    const noticed = told.find((line) => line["code"] === "disk_stalled");
+    const noticedMs = Date.parse(String(noticed?.["time"])) - frozenAtMs;
+    t.diagnostic(`the stall is noticed after ${(noticedMs / ELECTION_MS).toFixed(2)} election timeouts`);
     t.diagnostic(`another one leads after ${(tookMs / ELECTION_MS).toFixed(2)} election timeouts`);
     assert.ok(tookMs < HAND_OVER_MS_MAX, `another one leads after ${tookMs} ms`);
     await accepted(cluster, next, "while the disk of the other one stands still");
-    await said(cluster, /has not finished a write for \d+ ms/);
     const { raft } = await cluster.status(STALLED);
     assert.notEqual(raft.role, "leader", "it lives, answers, and does not lead");
     assert.ok((raft.disk.stalledMs ?? 0) > ELECTION_MS, JSON.stringify(raft.disk));
@@ -126,7 +131,7 @@ async function accepted(cluster: Cluster, via: string, reason: string): Promise<
 }
 
 /** The stalled witness has logged such a `disk_stalled` after so many lines. */
-async function said(cluster: Cluster, words: RegExp, lines = 0): Promise<void> {
+async function said(cluster: Cluster, words: RegExp, lines: number): Promise<void> {
   await until(`${STALLED} says ${words}`, async () => {
     const told = (await cluster.logLines(STALLED)).slice(lines);
     return told.some((line) => line["code"] === "disk_stalled" && words.test(String(line["msg"])));
