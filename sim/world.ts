@@ -3,8 +3,8 @@
  * one seed, so that every run can be repeated to the byte. The witnesses are the production core, unchanged.
  *
  * The disk keeps what was written durably; of what is in flight a crash keeps a random number of whole
- * writes, in order, although nobody was told that they are durable. A stalled disk answers nothing until it goes on, and
- * its process lives. Messages are lost, delayed (a few for
+ * writes, in order, although nobody was told that they are durable. A stalled disk answers nothing until
+ * it goes on, and its process lives. Messages are lost, delayed (a few for
  * long, into the next life of their receiver), doubled and overtaken; cuts are directed. Probes and orders to
  * the outside cross the same kind of network. Each life has its own monotonic clock, which begins anywhere
  * and runs at its process's own rate.

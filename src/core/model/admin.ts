@@ -135,7 +135,7 @@ export interface StatusReport {
     readonly applied: LogIndex;
     readonly lastIndex: LogIndex;
     readonly recovering: boolean;
-    /** Of the answering witness. Not null: its oldest write is unanswered for so long, more than an election timeout. */
+    /** The answering witness's own. Not null: its oldest write is out for so long, over an election timeout. Unit: ms. */
     readonly disk: { readonly stalledMs: number | null };
     /** Leader only: what it knows of each peer. */
     readonly peers: readonly {
@@ -143,7 +143,7 @@ export interface StatusReport {
       readonly match: LogIndex;
       readonly active: boolean;
       readonly state: string;
-      /** It answers, but for so long, more than an election timeout, it has written nothing of what it lacks. Unit: ms. */
+      /** It answers, and for so long, over an election timeout, wrote nothing of what it lacks. Unit: ms. */
       readonly slowMs: number | null;
       /** Nothing was heard of it for so long, more than an election timeout. Unit: ms. */
       readonly silentMs: number | null;
