@@ -32,6 +32,11 @@ export function clusterWarnings(status: StatusReport): string[] {
       `${witness} lost durable log and rebuilds it: it does not vote until then; look at its disk`,
     );
   }
+  if (raft.disk.stalledMs !== null) {
+    warnings.push(
+      `the disk of ${witness} has not finished a write for ${span(raft.disk.stalledMs)}: it neither votes nor acknowledges, and hands over if it leads; look at its disk`,
+    );
+  }
   if (raft.commit - raft.applied > APPLY_LAG) {
     warnings.push(
       `${witness} has applied only up to ${raft.applied} of ${raft.commit} decided entries: this report shows the past`,
@@ -57,9 +62,13 @@ export function clusterWarnings(status: StatusReport): string[] {
       );
     }
   }
+  for (const { witness: peer, slowMs } of raft.peers) {
+    if (slowMs !== null)
+      warnings.push(`${peer} answers, but has written nothing for ${span(slowMs)}: look at its disk`);
+  }
   const silent = raft.peers
-    .filter((peer) => !peer.active && peer.witness !== witness)
-    .map((peer) => peer.witness);
+    .filter((peer) => (!peer.active || peer.silentMs !== null) && peer.witness !== witness)
+    .map((peer) => (peer.silentMs === null ? peer.witness : `${peer.witness} for ${span(peer.silentMs)}`));
   if (silent.length > 0) warnings.push(`the leader hears nothing of ${listed(silent)}`);
   return warnings;
 }

@@ -78,6 +78,13 @@ it("lists every code that the drivers spell out", () => {
   assert.deepEqual(missing, []);
 });
 
+it("lists every code that the core warns of", () => {
+  const source = readFileSync(`${ROOT}/src/core/witness/witness.ts`, "utf8");
+  const codes = [...source.matchAll(/kind: "warning",\s*code: "([a-z_]+)"/g)].map((match) => match[1] ?? "");
+  assert.ok(codes.includes("disk_stalled"));
+  for (const code of codes) row(`\`${code}\``);
+});
+
 it("lists no code that nobody gives any more", () => {
   const listed = [...PAGE.matchAll(/^\| ((?:`[A-Za-z_]+`(?:, )?)+) \|/gm)].flatMap((match) =>
     [...(match[1] ?? "").matchAll(/`([A-Za-z_]+)`/g)].map((code) => code[1] ?? ""),

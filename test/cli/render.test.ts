@@ -205,12 +205,28 @@ describe("warnings", () => {
         raft: {
           ...STATUS.raft,
           peers: [
-            { witness: W2, match: logIndex(1), active: false, state: "probe" },
-            { witness: W3, match: logIndex(1), active: false, state: "probe" },
+            { witness: W2, match: logIndex(1), active: false, state: "probe", slowMs: null, silentMs: null },
+            { witness: W3, match: logIndex(1), active: true, state: "probe", slowMs: null, silentMs: 5000 },
           ],
         },
       },
-      /the leader hears nothing of w2 and w3/,
+      /the leader hears nothing of w2 and w3 for 5\.0 s/,
+    ],
+    [
+      "a slow peer",
+      {
+        ...STATUS,
+        raft: {
+          ...STATUS.raft,
+          peers: [{ witness: W2, match: logIndex(1), active: true, state: "", slowMs: 3200, silentMs: null }],
+        },
+      },
+      /w2 answers, but has written nothing for 3\.2 s/,
+    ],
+    [
+      "its own stalled disk",
+      { ...STATUS, raft: { ...STATUS.raft, disk: { stalledMs: 3200 } } },
+      /the disk of w1 has not finished a write for 3\.2 s: it neither votes/,
     ],
   ];
   for (const [what, status, expected] of cases) {

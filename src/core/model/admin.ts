@@ -144,12 +144,18 @@ export interface StatusReport {
     readonly applied: LogIndex;
     readonly lastIndex: LogIndex;
     readonly recovering: boolean;
+    /** The answering witness's own. Not null: its oldest write is out for so long, over an election timeout. Unit: ms. */
+    readonly disk: { readonly stalledMs: number | null };
     /** Leader only: what it knows of each peer. */
     readonly peers: readonly {
       readonly witness: WitnessId;
       readonly match: LogIndex;
       readonly active: boolean;
       readonly state: string;
+      /** It answers, and for so long, over an election timeout, wrote nothing of what it lacks. Unit: ms. */
+      readonly slowMs: number | null;
+      /** Nothing was heard of it for so long, more than an election timeout. Unit: ms. */
+      readonly silentMs: number | null;
     }[];
   };
   /** Since this witness last heard of a leader (0 on the leader itself); null: never. Unit: ms. */

@@ -1,12 +1,13 @@
 /**
  * What a witness says when asked: status and explanations, as pure functions of its applied state.
  */
-import type { WitnessId } from "../base/ids.js";
+import type { NodeId, WitnessId } from "../base/ids.js";
 import { judgeGroup } from "../health/health.js";
 import type { Explanation, GroupReport, StatusReport } from "../model/admin.js";
 import { type ClusterConfig, findGroup, type GroupConfig } from "../model/config.js";
 import type { GroupState, State } from "../model/state.js";
 import { explainMissing, standing } from "../policy/policy.js";
+import type { Pace } from "./paces.js";
 import type { Replica } from "./replica.js";
 
 /** How many audit records an explanation quotes. */
@@ -63,11 +64,14 @@ export function statusReport(input: {
   readonly own: { readonly config: ClusterConfig; readonly hash: string };
   readonly replica: Replica;
   readonly leaderContactAgeMs: number | null;
+  /** Leader only: what is unusual about a peer. */
+  readonly paceOf: (node: NodeId) => Pace;
   readonly nowMs: number;
 }): StatusReport {
   const { replica, own } = input;
   const { state } = replica;
   const raft = replica.status();
+  const stalledTicks = replica.storageStalledTicks;
   return {
     cluster: own.config.cluster,
     witness: input.self,
@@ -79,11 +83,20 @@ export function statusReport(input: {
       applied: state.appliedIndex,
       lastIndex: raft.lastIndex,
       recovering: raft.recovering !== null,
+      disk: { stalledMs: stalledTicks === null ? null : stalledTicks * own.config.timings.tickMs },
       peers: raft.progress.flatMap((peer) => {
         const witness = replica.witnessOf(peer.id);
         return witness === null || witness === input.self
           ? []
-          : [{ witness, match: peer.match, active: peer.active, state: peer.state }];
+          : [
+              {
+                witness,
+                match: peer.match,
+                active: peer.active,
+                state: peer.state,
+                ...input.paceOf(peer.id),
+              },
+            ];
       }),
     },
     leaderContactAgeMs: input.leaderContactAgeMs,

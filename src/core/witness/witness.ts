@@ -43,6 +43,7 @@ import type { Message, StateType } from "../raft/types.js";
 import { ClusterClock } from "./cluster-clock.js";
 import { Conductor, type Moment, nextEpoch } from "./conductor.js";
 import type { Effect, Input, PeerMessage } from "./contract.js";
+import { Paces } from "./paces.js";
 import { preferredLeaders } from "./preference.js";
 import { Proposals } from "./proposals.js";
 import { type AppliedEntry, type Installed, Replica } from "./replica.js";
@@ -126,6 +127,7 @@ export class Witness {
   private readonly disks = new Map<NodeId, string>();
   private refusal: { readonly message: string; readonly saidAtMonoMs: number } | null = null;
   private diskStalled = false;
+  private readonly paces = new Paces();
   private leadingSinceMonoMs: number | null = null;
   /** Where the log ended when it was last looked at, and since when it does. */
   private stillAt: { readonly index: LogIndex; readonly monoMs: number } = { index: logIndex(0), monoMs: 0 };
@@ -341,6 +343,9 @@ export class Witness {
       this.raft.tick();
     }
     this.watchDisk();
+    if (!this.isLeader || stalled) this.paces.clear();
+    const { progress, lastIndex } = this.raft.status();
+    this.paces.onTick(progress, lastIndex, this.monoMs);
   }
 
   /** A write that takes longer than an election: said once when it begins and once when it ends. */
@@ -388,6 +393,7 @@ export class Witness {
     if (admission.kind === "refuse") return this.refusePeer(from, node, admission.code, admission.message);
     if (admission.kind === "drop") return;
     this.refusedNodes.delete(node);
+    this.paces.onHeard(node, this.monoMs);
     if (disk !== "") this.disks.set(node, disk);
     const adopted = replica.onMessage(message);
     if (adopted !== null) this.effects.push({ kind: "adopt", adopted });
@@ -464,6 +470,7 @@ export class Witness {
       own: { config: this.options.config, hash: this.options.configHash },
       replica: this.raft,
       leaderContactAgeMs: this.leaderContactAgeMs(this.monoMs),
+      paceOf: (node) => this.paces.paceOf(node, this.monoMs, this.options.config.timings.electionMinMs),
       nowMs: this.moment.nowMs,
     });
     return { kind: "status", status };

@@ -184,12 +184,15 @@ const raftReport = message<StatusReport["raft"]>({
   applied: indexCount,
   lastIndex: indexCount,
   recovering: flag,
+  disk: message<StatusReport["raft"]["disk"]>({ stalledMs: nullable(millis) }),
   peers: list(
     message<StatusReport["raft"]["peers"][number]>({
       witness,
       match: indexCount,
       active: flag,
       state: text,
+      slowMs: nullable(millis),
+      silentMs: nullable(millis),
     }),
   ),
 });

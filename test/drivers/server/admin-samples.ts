@@ -290,6 +290,7 @@ export const STATUS: StatusReport = {
     applied: logIndex(4711),
     lastIndex: logIndex(4712),
     recovering: false,
+    disk: { stalledMs: null },
     peers: [],
   },
   leaderContactAgeMs: 180,
