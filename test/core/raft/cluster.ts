@@ -91,7 +91,7 @@ export function snapshotEntries(snapshot: Snapshot | null): Entry[] {
  * Where the members of a cluster whose membership changes begin: with a snapshot of the first entry. Who joins later
  * does not know the first members, so it must not begin at the beginning of the log.
  */
-function founded(size: number): Disk {
+export function founded(size: number): Disk {
   const first: Entry = { term: term(1), index: logIndex(1), type: "EntryNormal", data: new Uint8Array() };
   const voters = Array.from({ length: size }, (_, i) => nodeId(i + 1));
   const confState = { voters, learners: [], votersOutgoing: [], learnersNext: [], autoLeave: false };

@@ -58,7 +58,7 @@ function must(result: ReturnType<typeof simple>): Configuration {
 const decides = (c: Configuration, yes: (id: NodeId) => boolean): boolean =>
   jointVote(c, new Map(memberIds(c).map((id) => [id, yes(id)]))) === "VoteWon";
 
-test("a change through a joint configuration ends where the simple changes one by one end", () => {
+test("dissertation 4.3: a change through a joint configuration ends where the simple changes one by one end", () => {
   let compared = 0;
   fc.assert(
     fc.property(configurations, singles, fc.boolean(), (c, changes, autoLeave) => {
@@ -108,7 +108,7 @@ test("every configuration that a change leads to is sound: learners apart from v
   );
 });
 
-test("no two sets of members can decide apart, one before and one after any single step of a change (dissertation, section 4.1)", () => {
+test("dissertation 4.1, 4.3: no two sets of members can decide apart, one before and one after any single step of a change", () => {
   const sides = fc.array(fc.boolean(), { minLength: 8, maxLength: 8 });
   fc.assert(
     fc.property(configurations, singles, sides, sides, (c, changes, one, other) => {
@@ -132,7 +132,7 @@ test("no two sets of members can decide apart, one before and one after any sing
   );
 });
 
-test("learners are never asked: no vote of theirs decides anything", () => {
+test("dissertation 4.2.1: learners are never asked: no vote of theirs decides anything", () => {
   fc.assert(
     fc.property(configurations, singles, (c, changes) => {
       const joint = enterJoint(c, changes, false);

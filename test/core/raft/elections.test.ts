@@ -12,7 +12,7 @@ const from = (type: Message["type"], sender: number, to: number, rest: Partial<M
   message({ ...rest, type, from: nodeId(sender), to: nodeId(to) });
 
 for (const asyncStorageWrites of [false, true]) {
-  test(`three members elect the one that campaigns and replicate to all (async ${asyncStorageWrites})`, () => {
+  test(`paper 5.2: three members elect the one that campaigns and replicate to all (async ${asyncStorageWrites})`, () => {
     const cluster = new Cluster(3, { asyncStorageWrites, preVote: true, checkQuorum: true });
     cluster.campaign(1);
     assert.deepEqual(roles(cluster), ["Leader", "Follower", "Follower"]);
@@ -26,7 +26,7 @@ for (const asyncStorageWrites of [false, true]) {
   });
 }
 
-test("a single voter elects itself and commits alone, but only after its own disk has it (etcd #14370)", () => {
+test("dissertation 10.2.1: a single voter elects itself and commits alone, but only after its own disk has it (etcd #14370)", () => {
   const cluster = new Cluster(1);
   cluster.node(1).campaign();
   cluster.takeReady(1);
@@ -39,7 +39,7 @@ test("a single voter elects itself and commits alone, but only after its own dis
   assert.equal(cluster.node(1).status().commit, 1);
 });
 
-test("a granted vote leaves only after it is durable, and is not given twice over a crash", () => {
+test("paper 5.1, figure 2: a granted vote leaves only after it is durable, and is not given twice over a crash", () => {
   const cluster = new Cluster(3);
   cluster.node(2).step(from("MsgVote", 1, 2, { term: term(1) }));
   cluster.takeReady(2);
@@ -61,7 +61,7 @@ test("a granted vote leaves only after it is durable, and is not given twice ove
   );
 });
 
-test("doubled, late and foreign votes do not add up to a majority", () => {
+test("paper 5.2: doubled, late and foreign votes do not add up to a majority", () => {
   const cluster = new Cluster(5);
   cluster.node(1).campaign();
   cluster.takeReady(1);
@@ -86,7 +86,7 @@ test("doubled, late and foreign votes do not add up to a majority", () => {
   assert.equal(cluster.node(1).status().state, "StateCandidate");
 });
 
-test("a member that is cut off does not raise the term and does not depose the leader when it returns", () => {
+test("dissertation 9.6: a member that is cut off does not raise the term and does not depose the leader when it returns", () => {
   const cluster = new Cluster(3, { preVote: true, checkQuorum: true });
   cluster.campaign(1);
   for (let i = 0; i < 10; i++) {
@@ -103,7 +103,7 @@ test("a member that is cut off does not raise the term and does not depose the l
   assert.equal(cluster.node(1).status().term, 1);
 });
 
-test("partial connectivity (1-2-3 whole, 4 with 2 only, 5 with 3 only) leaves the leader in office", () => {
+test("dissertation 9.6: partial connectivity (1-2-3 whole, 4 with 2 only, 5 with 3 only) leaves the leader in office", () => {
   const cluster = new Cluster(5, { preVote: true, checkQuorum: true });
   cluster.campaign(1);
   const linked = (m: Message) => {
@@ -118,7 +118,7 @@ test("partial connectivity (1-2-3 whole, 4 with 2 only, 5 with 3 only) leaves th
   assert.equal(cluster.node(1).status().term, 1);
 });
 
-test("a follower that hears from a leader refuses to look at a vote, and one that does not, does not", () => {
+test("paper 6, dissertation 4.2.3: a follower that hears from a leader refuses to look at a vote, and one that does not, does not", () => {
   const cluster = new Cluster(3, { checkQuorum: true });
   cluster.campaign(1);
   const ask = from("MsgVote", 3, 2, { term: term(9), index: logIndex(99), logTerm: term(9) });
@@ -142,7 +142,7 @@ test("a rejected vote does not put off the own election", () => {
   assert.equal(cluster.node(2).status().state, "StateCandidate");
 });
 
-test("a leader whom no quorum answers steps down within two election timeouts, and one that is answered stays", () => {
+test("dissertation 6.2: a leader whom no quorum answers steps down within two election timeouts, and one that is answered stays", () => {
   const cluster = new Cluster(3, { checkQuorum: true });
   cluster.campaign(1);
   for (let i = 0; i < 50; i++) {
@@ -172,7 +172,7 @@ test("a member whose term ran ahead is freed by the leader's next heartbeat, wit
   assert.equal(new Set(cluster.hosts.map(({ node }) => node.status().lead)).size, 1);
 });
 
-test("a lagging pre-candidate learns the term from its refusal", () => {
+test("dissertation 9.6: a lagging pre-candidate learns the term from its refusal", () => {
   const cluster = new Cluster(3, { preVote: true });
   cluster.campaign(1);
   cluster.node(2).step(from("MsgHeartbeat", 1, 2, { term: term(5) }));
@@ -183,7 +183,7 @@ test("a lagging pre-candidate learns the term from its refusal", () => {
   assert.equal(cluster.node(3).status().term, 5);
 });
 
-test("members with one seed do not draw the same election timeouts", () => {
+test("paper 5.2: members with one seed do not draw the same election timeouts", () => {
   const draws = [1, 2, 3].map((id) => {
     const cluster = new Cluster(3, { seed: 42, electionTick: 100 });
     let ticks = 0;
@@ -197,7 +197,7 @@ test("members with one seed do not draw the same election timeouts", () => {
   assert.equal(new Set(draws).size, 3);
 });
 
-test("a transfer brings the target up to date, elects it at once, and refuses proposals meanwhile", () => {
+test("dissertation 3.10: a transfer brings the target up to date, elects it at once, and refuses proposals meanwhile", () => {
   const cluster = new Cluster(3, { preVote: true, checkQuorum: true });
   cluster.campaign(1);
   cluster.propose(1, "a");
@@ -212,7 +212,7 @@ test("a transfer brings the target up to date, elects it at once, and refuses pr
   assert.equal(cluster.log(3)[1], "1/2 a");
 });
 
-test("a transfer that does not succeed is given up after an election timeout", () => {
+test("dissertation 3.10: a transfer that does not succeed is given up after an election timeout", () => {
   const cluster = new Cluster(3);
   cluster.campaign(1);
   cluster.node(1).transferLeader(nodeId(3));
@@ -246,7 +246,7 @@ test("a learner does not campaign, is not counted, and votes when asked", () => 
   assert.equal(asLearner.node(3).status().vote, 9, "who asks may be a member that is not known here yet");
 });
 
-test("a second leader of one term is not followed", () => {
+test("paper 5.2: a second leader of one term is not followed", () => {
   const cluster = new Cluster(3);
   cluster.campaign(1);
   cluster.node(2).step(from("MsgHeartbeat", 3, 2, { term: term(1) }));

@@ -26,7 +26,7 @@ function answersAlone(cluster: Cluster, id: number): string[] {
   return cluster.host(id).readStates.map(({ index, context }) => `${text(context)}@${index}`);
 }
 
-test("a read on a lease needs no round; a follower must not forget the leader that has it", () => {
+test("dissertation 6.4.1: a read on a lease needs no round; a follower must not forget the leader that has it", () => {
   const cluster = leased();
   assert.deepEqual(answersAlone(cluster, 1), ["r@1"]);
   cluster.node(2).forgetLeader();
@@ -46,7 +46,7 @@ test("without an answered heartbeat there is no lease, and the read asks a quoru
   );
 });
 
-test("the lease ends before an election timeout after the heartbeat was sent", () => {
+test("dissertation 6.4.1: the lease ends before an election timeout after the heartbeat was sent", () => {
   const cluster = leased();
   let held = 0;
   while (answersAlone(cluster, 1).length > 0) {
@@ -57,7 +57,7 @@ test("the lease ends before an election timeout after the heartbeat was sent", (
   assert.ok(held >= 5, `the lease held for ${held} of 10 ticks only`);
 });
 
-test("the lease is counted from the sending of a heartbeat, not from its late answer", () => {
+test("dissertation 6.4.1: the lease is counted from the sending of a heartbeat, not from its late answer", () => {
   const cluster = leased();
   // The answers to one heartbeat are long on their way.
   cluster.tick(1, 1);
@@ -90,7 +90,7 @@ test("a pause voids the lease: the ticks do not say how long it was", () => {
   assert.deepEqual(answersAlone(cluster, 1), ["r@1"]);
 });
 
-test("who asked another to take over has no lease again in that term, though the other did not", () => {
+test("dissertation 6.4.1: who asked another to take over has no lease again in that term, though the other did not", () => {
   const cluster = leased();
   cluster.node(1).transferLeader(cluster.host(2).id);
   cluster.settle(among(1, 3));
@@ -171,7 +171,7 @@ function runWithDrift(seed: number): number {
   return answered;
 }
 
-test("nobody answers on a lease once a later leader is elected, whatever clocks drift and messages do", () => {
+test("dissertation 6.4.1: nobody answers on a lease once a later leader is elected, whatever clocks drift and messages do", () => {
   let answered = 0;
   for (let seed = 1; seed <= 25; seed++) answered += runWithDrift(seed);
   assert.ok(answered > 1000, `only ${answered} reads were answered on a lease: this shows little`);

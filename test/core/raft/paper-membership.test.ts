@@ -69,7 +69,7 @@ test("dissertation 4.1: a second change waits until the first is committed and a
   assert.equal(change(cluster, 1, [["ConfChangeAddNode", 5]]).kind, "accepted");
 });
 
-test("dissertation 4.1: of two changes that arrive as proposals at once the second becomes an empty entry", () => {
+test("dissertation 4.1: of changes that arrive as proposals at once all but the first become empty entries", () => {
   const cluster = led(3, 2);
   const entries = [4, 5].map((id) => ({
     ...changeEntry(1, 1, [["ConfChangeAddNode", id]]),
@@ -77,6 +77,7 @@ test("dissertation 4.1: of two changes that arrive as proposals at once the seco
     index: logIndex(0),
   }));
   cluster.node(1).step(from("MsgProp", 2, 1, { entries }));
+  cluster.node(1).step(from("MsgProp", 3, 1, { entries: entries.slice(1) }));
   cluster.settle();
   assert.equal(changesIn(cluster, 1), 1);
   assert.deepEqual(voters(cluster, 1), [1, 2, 3, 4]);
@@ -232,7 +233,7 @@ test("paper 6, dissertation 4.2.2: a leader manages a cluster without itself unt
     live(cluster, 2);
     assert.deepEqual(voters(cluster, 2), [2, 3]);
     assert.equal(roleOf(cluster, 1) === "Leader", !stepDownOnRemoval);
-    assert.equal(cluster.propose(1, "late").kind, "refused", "it takes no more work");
+    assert.match(JSON.stringify(cluster.propose(1, "late")), /not_leader|no_leader/, "it takes no more work");
     cluster.crash(1);
     live(cluster, 60);
     const [leader = 0] = leaders(cluster);
@@ -294,6 +295,7 @@ test("paper 6, dissertation 4.3: in a joint configuration an election needs a ma
   for (const [candidate, present, elected] of [
     [2, [2, 3], false],
     [4, [4, 5], false],
+    [4, [2, 4, 5], false],
     [2, [2, 3, 4, 5], true],
     [4, [2, 3, 4, 5], true],
   ] as const) {

@@ -233,6 +233,11 @@ test("paper figure 2: term, vote and log outlive a crash, and all else is learnt
     assert.deepEqual([now.term, now.vote, now.lastIndex], [at, vote, lastIndex]);
     assert.deepEqual([now.state, now.lead, now.progress], ["StateFollower", 0, []]);
   }
-  cluster.campaign(3);
-  assert.equal(cluster.node(3).status().commit, 3);
+  // A vote alone, in a term that is stored already.
+  restartFrom(cluster, 2, [], { at: 4 });
+  cluster.node(2).step(from("MsgVote", 3, 2, { term: term(4) }));
+  work(cluster, 2);
+  cluster.crash(2);
+  cluster.restart(2);
+  assert.equal(cluster.node(2).status().vote, 3);
 });

@@ -154,6 +154,14 @@ test("paper 7: a snapshot older than what is committed changes nothing, and is a
   const [answer] = work(cluster, 1);
   assert.deepEqual([answer?.index, answer?.reject], [4, false]);
   assert.deepEqual([termsOf(cluster, 1), cluster.host(1).applied.length], [[1, 1, 2, 2], 4]);
+  // Nor when the log that could tell is gone.
+  cluster.compact(1, 0);
+  cluster.network = [];
+  cluster.node(1).step(from("MsgSnap", 2, 1, { term: term(3), snapshot: snapshotOf([1, 1, 2]) }));
+  assert.deepEqual(
+    work(cluster, 1).map((m) => [m.index, m.reject]),
+    [[4, false]],
+  );
 });
 
 test("dissertation 5.1: a snapshot is acknowledged when it is on disk, and until then its member does not stand", () => {

@@ -11,7 +11,7 @@ const ask = (cluster: Cluster, id: number, context: string) =>
 const answers = (cluster: Cluster, id: number) =>
   cluster.host(id).readStates.map((read) => `${text(read.context)}@${read.index}`);
 
-test("a read at the leader or a follower is answered at the commit index of its time", () => {
+test("dissertation 6.4: a read at the leader or a follower is answered at the commit index of its time", () => {
   const cluster = new Cluster(3);
   cluster.campaign(1);
   ask(cluster, 1, "a");
@@ -25,7 +25,7 @@ test("a read at the leader or a follower is answered at the commit index of its 
   assert.deepEqual(answers(cluster, 2), ["b@1"]);
 });
 
-test("a new leader answers only after it has committed an entry of its own term (etcd #7331)", () => {
+test("paper 8, dissertation 6.4: a new leader answers only after it has committed an entry of its own term (etcd #7331)", () => {
   const cluster = new Cluster(3);
   cluster.campaign(1);
   cluster.propose(1, "x");
@@ -42,7 +42,7 @@ test("a new leader answers only after it has committed an entry of its own term 
   assert.deepEqual(answers(cluster, 3), ["r@3"]);
 });
 
-test("a deposed leader that does not know it answers no read", () => {
+test("paper 8, dissertation 6.4: a deposed leader that does not know it answers no read", () => {
   const cluster = new Cluster(3);
   cluster.campaign(1);
   cluster.node(2).campaign();
@@ -88,7 +88,7 @@ test("one lost round of heartbeats delays a read, the next heartbeat carries it"
   assert.deepEqual(answers(cluster, 1), ["r@1"]);
 });
 
-test("a minority's answers do not confirm a read", () => {
+test("dissertation 6.4: a minority's answers do not confirm a read", () => {
   const cluster = new Cluster(5);
   cluster.campaign(1);
   ask(cluster, 1, "r");

@@ -16,7 +16,7 @@ const entry = (t: number, index: number, data = ""): Entry => ({
   data: new Uint8Array(Buffer.from(data)),
 });
 
-test("an entry is committed by two followers' disks before the leader's own, and not applied there before that", () => {
+test("dissertation 10.2.1: an entry is committed by two followers' disks before the leader's own, and not applied there before that", () => {
   const cluster = new Cluster(3);
   cluster.campaign(1);
   cluster.propose(1, "a");
@@ -34,7 +34,7 @@ test("an entry is committed by two followers' disks before the leader's own, and
   assert.equal(cluster.host(1).applied.length, 2);
 });
 
-test("an acknowledgement waits for the write that it promises", () => {
+test("paper 5.1, figure 2: an acknowledgement waits for the write that it promises", () => {
   const cluster = new Cluster(3);
   cluster.campaign(1);
   cluster.propose(1, "a");
@@ -47,7 +47,7 @@ test("an acknowledgement waits for the write that it promises", () => {
   assert.equal(cluster.log(2).length, 1, "what was not written is gone, and nobody was told otherwise");
 });
 
-test("figure 8: an entry of an older term on a majority is not committed by counting", () => {
+test("paper 5.4.2: an entry of an older term on a majority is not committed by counting", () => {
   const cluster = new Cluster(3, { maxSizePerMsg: 1 });
   cluster.campaign(1);
   cluster.propose(1, "old");
@@ -71,7 +71,7 @@ test("figure 8: an entry of an older term on a majority is not committed by coun
   assert.equal(cluster.node(1).status().commit, 3, "its own entry commits both");
 });
 
-test("the rejection of an append names the last term that can agree, and the leader answers from there", () => {
+test("paper 5.3: the rejection of an append names the last term that can agree, and the leader answers from there", () => {
   const cluster = new Cluster(3);
   const two = cluster.node(2);
   // 2 has a long tail of term 1; the leader of term 3 has other entries from index 3 on.
@@ -85,7 +85,7 @@ test("the rejection of an append names the last term that can agree, and the lea
   assert.deepEqual([answer?.reject, answer?.index, answer?.rejectHint, answer?.logTerm], [true, 6, 6, 1]);
 });
 
-test("a tail of two hundred entries that nobody else has is replaced in a few messages (openraft 6d53aa12)", () => {
+test("paper 5.3: a tail of two hundred entries that nobody else has is replaced in a few messages (openraft 6d53aa12)", () => {
   const cluster = new Cluster(3);
   cluster.campaign(1);
   for (let i = 0; i < 200; i++) cluster.propose(1, `lost${i}`);

@@ -56,7 +56,7 @@ test("a plant whose line is gone says so, rather than planting nothing", async (
 
 test("a state that was looked up equals the state that was lived through", async () => {
   const room = await loadRoom();
-  const options = { members: 3, preVote: true, checkQuorum: true, entriesPerAppend: 0 };
+  const options = { members: 3, spares: 0, preVote: true, checkQuorum: true, entriesPerAppend: 0 };
   const random = randomState(7, "walks");
   const KINDS = [TIMEOUT, WRITE, WRITE, DELIVER, DELIVER, DELIVER, DELIVER, PROPOSE, HEARTBEAT, CRASH];
   const busy = new Locals(room, options);

@@ -10,10 +10,17 @@
  * all-seeing observer remembers of it. The local checkers run once for each transition.
  */
 import { logIndex, type NodeId, nodeId } from "../../../../src/core/base/ids.js";
-import type { Entry, Message, RaftConfig, RawNode } from "../../../../src/core/raft/raft.js";
+import {
+  type ConfChange,
+  type Entry,
+  isConfChange,
+  type Message,
+  type RaftConfig,
+  type RawNode,
+} from "../../../../src/core/raft/raft.js";
 import { LOCAL } from "../checkers/local.js";
 import { NO_MEMORY, remember, type Seen, sameEntry, type View, viewOf } from "../checkers/seen.js";
-import { type Disk, deepFreeze, emptyDisk, persist } from "../cluster.js";
+import { type Disk, deepFreeze, emptyDisk, founded, persist } from "../cluster.js";
 import { fork, identity, type Room } from "./glass.js";
 
 /** What can happen to one member. Numbers, so that an event is one number: deliveries are `DELIVER + message`. */
@@ -24,7 +31,25 @@ export const APPLY = 3;
 export const CRASH = 4;
 /** `PROPOSE + n` proposes the n-th value, below `DELIVER`. */
 export const PROPOSE = 5;
-export const DELIVER = 16;
+/** Takes a snapshot of what is applied and drops the log up to there. */
+export const COMPACT = 16;
+/** `CHANGE + n` proposes the n-th of `CHANGES`, below `DELIVER`. */
+export const CHANGE = 17;
+export const DELIVER = 24;
+
+const ADD_LEARNER = { type: "ConfChangeAddLearnerNode", node: nodeId(3) } as const;
+const ADD = { type: "ConfChangeAddNode", node: nodeId(3) } as const;
+const REMOVE = { type: "ConfChangeRemoveNode", node: nodeId(2) } as const;
+const REMOVE_FIRST = { type: "ConfChangeRemoveNode", node: nodeId(1) } as const;
+
+/** The changes of the configuration that may be proposed, with what they are called. */
+export const CHANGES: readonly (readonly [string, ConfChange["changes"]])[] = [
+  ["to add 3 as a learner", [ADD_LEARNER]],
+  ["to add 3, or to promote it", [ADD]],
+  ["to remove 2", [REMOVE]],
+  ["to remove 1", [REMOVE_FIRST]],
+  ["to replace 2 by 3, jointly", [ADD, REMOVE]],
+];
 
 /** One state of one member. */
 export interface Local {
@@ -52,6 +77,8 @@ export interface Outcome {
 /** Settings that shape the members. */
 export interface MemberOptions {
   readonly members: number;
+  /** How many of them, the last ones, belong to nobody at first; then the log begins with a snapshot. */
+  readonly spares: number;
   readonly preVote: boolean;
   readonly checkQuorum: boolean;
   /** Unit: entries in an append; 0 for no limit. One at a time makes more of the paper's figure 8. */
@@ -92,7 +119,8 @@ export class Locals {
 
   /** A member that has never run. */
   initial(id: number): Local {
-    const disk = emptyDisk();
+    const { members, spares } = this.#options;
+    const disk = spares > 0 && id <= members - spares ? founded(members - spares) : emptyDisk();
     const work = this.#booted(nodeId(id), disk);
     this.#drain(nodeId(id), work);
     return this.#keep(remember(NO_MEMORY, this.#view(id, work), []), work);
@@ -146,8 +174,13 @@ export class Locals {
     else if (event === APPLY) this.#apply(work);
     else if (event === TIMEOUT) work.node.campaign();
     else if (event === HEARTBEAT) work.node.tick();
-    else if (event < DELIVER) work.node.propose(Uint8Array.of(97 + event - PROPOSE));
-    else {
+    else if (event === COMPACT) compact(work);
+    else if (event < COMPACT) work.node.propose(Uint8Array.of(97 + event - PROPOSE));
+    else if (event < DELIVER) {
+      const changes = CHANGES[event - CHANGE]?.[1] ?? [];
+      const cc = { transition: "ConfChangeTransitionAuto", changes, context: new Uint8Array() } as const;
+      work.node.proposeConfChange(cc, "EntryConfChangeV2");
+    } else {
       const m = this.messages[event - DELIVER];
       if (m === undefined) throw new Error(`no message ${event - DELIVER}`);
       work.node.step(m);
@@ -156,10 +189,12 @@ export class Locals {
   }
 
   #booted(id: NodeId, disk: Disk): Omit<Work, "sent"> & { sent: Message[] } {
-    const { members, preVote, checkQuorum, entriesPerAppend } = this.#options;
+    const { members, spares, preVote, checkQuorum, entriesPerAppend } = this.#options;
+    const { hardState, base, entries, snapshot } = disk;
+    const appliedCount = snapshot?.index ?? 0;
     const config: RaftConfig = {
       id,
-      voters: Array.from({ length: members }, (_, i) => nodeId(i + 1)),
+      voters: spares > 0 ? [] : Array.from({ length: members }, (_, i) => nodeId(i + 1)),
       electionTick: ELECTION_TICK,
       heartbeatTick: 1,
       preVote,
@@ -170,10 +205,17 @@ export class Locals {
       maxInflightMsgs: 0,
       maxCommittedSizePerReady: 0,
       maxUncommittedSize: 0,
-      storage: { hardState: disk.hardState, entries: disk.entries, applied: logIndex(0) },
+      storage: {
+        hardState,
+        base,
+        entries,
+        applied: logIndex(appliedCount),
+        ...(snapshot === null ? {} : { confState: snapshot.confState }),
+      },
     };
     const node = new this.#room.RawNode(config);
-    return { node, disk, appends: [], applies: [], appliedCount: 0, sent: [] };
+    if (snapshot !== null) node.setSnapshot(snapshot);
+    return { node, disk, appends: [], applies: [], appliedCount, sent: [] };
   }
 
   #write(id: NodeId, work: Work): void {
@@ -183,6 +225,7 @@ export class Locals {
     persist(disk, m);
     work.disk = disk;
     work.appends = rest;
+    if (m.snapshot !== null) work.appliedCount = m.snapshot.index;
     for (const response of m.responses) {
       if (response.to === id) work.node.step(response);
       else work.sent.push(response);
@@ -193,7 +236,16 @@ export class Locals {
     const [m, ...rest] = work.applies;
     if (m === undefined) return;
     work.applies = rest;
-    work.appliedCount += m.entries.length;
+    for (const entry of m.entries) {
+      // Orders from before a snapshot that was taken over meanwhile.
+      if (entry.index <= work.appliedCount) continue;
+      work.appliedCount = entry.index;
+      if (isConfChange(entry.type)) work.node.applyConfChange(entry);
+      if (work.disk.snapshot === null) continue;
+      // What a peer that has fallen behind can be sent. Of the state itself its place is enough.
+      const { confState } = work.node.status();
+      work.node.setSnapshot(deepFreeze({ index: entry.index, term: entry.term, confState, data: null }));
+    }
     for (const response of m.responses) work.node.step(response);
   }
 
@@ -261,4 +313,18 @@ export class Locals {
 /** Equal for equal messages. */
 export function messageKey(m: Message): string {
   return identity(m);
+}
+
+/** Takes a snapshot of what is applied, and drops the log up to there. */
+function compact(work: Work): void {
+  const { disk, node } = work;
+  const { applied, confState } = node.status();
+  const last = disk.entries.find(({ index }) => index === applied);
+  if (last === undefined) return;
+  const { index, term } = last;
+  const snapshot = deepFreeze({ index, term, confState, data: null });
+  node.setSnapshot(snapshot);
+  node.compact(index);
+  const entries = disk.entries.filter((entry) => entry.index > index);
+  work.disk = { ...disk, snapshot, base: { index, term }, entries };
 }

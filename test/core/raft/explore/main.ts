@@ -14,6 +14,7 @@ import { TOUR } from "./tour.js";
 const HELP = `npm run explore -- [options]
   --seconds N       how long (60); each exploration of the tour gets its share
   --members N  --timeouts N  --heartbeats N  --proposals N  --crashes N  --lags N  --drops N
+  --spares N  --changes N  --snapshots N
   --duplicates N|any  --prevote  --checkquorum  --entries-per-append N  --apply-apart  --from new|led
                     one exploration with these bounds, instead of the tour
   --seed N          another order of equals (which of the farthest states are reached before time is up)
@@ -32,6 +33,9 @@ const OPTIONS = {
   crashes: { type: "string" },
   lags: { type: "string" },
   drops: { type: "string" },
+  spares: { type: "string" },
+  changes: { type: "string" },
+  snapshots: { type: "string" },
   duplicates: { type: "string" },
   prevote: { type: "boolean" },
   checkquorum: { type: "boolean" },
@@ -65,6 +69,9 @@ function ownSettings(values: Values): Settings | null {
   const { members, duplicates, prevote, checkquorum, from } = values;
   const named = [
     members,
+    values.spares,
+    values.changes,
+    values.snapshots,
     duplicates,
     prevote,
     checkquorum,
@@ -80,6 +87,9 @@ function ownSettings(values: Values): Settings | null {
     ...DEFAULTS,
     ...Object.fromEntries(budgets.map((name) => [name, budget(name)])),
     members: members === undefined ? DEFAULTS.members : count("members", members, 1, 7),
+    spares: count("spares", values.spares ?? "0", 0, 2),
+    changes: count("changes", values.changes ?? "0", 0, 3),
+    snapshots: count("snapshots", values.snapshots ?? "0", 0, 1),
     duplicates: duplicates === "any" ? "any" : count("duplicates", duplicates ?? "0", 0, 15),
     preVote: prevote ?? false,
     checkQuorum: checkquorum ?? false,

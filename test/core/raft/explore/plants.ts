@@ -151,4 +151,53 @@ export const PLANTS: Readonly<Record<string, Plant>> = {
       ),
     ],
   },
+  "new-leader-changes-at-once": {
+    what: "a new leader lets a change in before it has applied those in its log (raft-dev 2015, NuRaft #67)",
+    edits: [edit("member.js", "        this.pendingConfIndex = this.log.lastIndex;\n", "")],
+  },
+  "campaign-before-change": {
+    what: "a member stands with a change of the members committed and not applied (etcd #7625)",
+    edits: [edit("election.js", "if (r.log.hasUnappliedConfChange)\n        return;", "")],
+  },
+  "two-changes-at-once": {
+    what: "a second change of the members is let in before the first is committed (etcd bd3c759)",
+    edits: [
+      edit("raft.js", "const pending = r.pendingConfIndex > r.log.applied;", "const pending = false;"),
+      edit("membership.js", "let pending = r.pendingConfIndex > r.log.applied;", "let pending = false;"),
+    ],
+  },
+  "joint-counts-one-half": {
+    what: "a joint configuration commits by its new half alone (openraft 6c0ccaf3)",
+    edits: [
+      edit(
+        "quorum.js",
+        "Math.min(majorityCommitted(config.incoming, acked), majorityCommitted(config.outgoing, acked))",
+        "majorityCommitted(config.incoming, acked)",
+      ),
+    ],
+  },
+  "compacted-term-is-known": {
+    what: "entries that were dropped are taken for present, so no snapshot is sent (WRaft #118.2, etcd 76f1249)",
+    edits: [
+      edit(
+        "log.js",
+        "return this.#at(index)?.term ?? null;",
+        "return this.#at(index)?.term ?? (index < this.#base.index ? 0 : null);",
+      ),
+    ],
+  },
+  "snapshot-wipes-log": {
+    what: "a snapshot throws away what follows it in the log (etcd 80615be)",
+    edits: [edit("snapshot.js", "const matches = r.log.matches({ index, term });", "const matches = false;")],
+  },
+  "learner-counts": {
+    what: "a learner is counted in the quorum (openraft d882e743)",
+    edits: [
+      edit(
+        "tracker.js",
+        "jointCommitted(this.#config,",
+        "jointCommitted({ ...this.#config, incoming: [...this.#config.incoming, ...this.#config.learners] },",
+      ),
+    ],
+  },
 };

@@ -3,7 +3,7 @@
  */
 import type { Message } from "../../../../src/core/raft/raft.js";
 import { loadRoom } from "./glass.js";
-import { Locals, type MemberOptions, messageKey } from "./locals.js";
+import { CHANGES, Locals, type MemberOptions, messageKey } from "./locals.js";
 import { PLANTS } from "./plants.js";
 import { explore, type Limits, type Result } from "./search.js";
 import { type Action, type Root, unpackAction, World, type WorldOptions } from "./world.js";
@@ -33,6 +33,7 @@ export interface Step {
 /** What is explored unless told otherwise. */
 export const DEFAULTS: Settings = {
   members: 3,
+  spares: 0,
   preVote: false,
   checkQuorum: false,
   entriesPerAppend: 0,
@@ -43,6 +44,8 @@ export const DEFAULTS: Settings = {
   lags: 0,
   drops: 0,
   duplicates: 0,
+  changes: 0,
+  snapshots: 0,
   applyApart: false,
   from: "new",
   plant: null,
@@ -121,6 +124,7 @@ function nameOf(world: World, action: Action): string {
     const how = kind === "again" ? " (and keep a copy)" : kind === "drop" ? " (lost)" : "";
     return `${messageText(m)}${how}`;
   }
+  if (kind === "change") return `${member} proposes ${CHANGES[message]?.[0]}`;
   if (kind === "propose") return `${member} proposes ${String.fromCharCode(97 + message)}`;
   const verbs: Partial<Record<Action["kind"], string>> = {
     timeout: "'s election timer runs out",
@@ -128,6 +132,7 @@ function nameOf(world: World, action: Action): string {
     crash: " loses power and restarts from its disk",
     write: "'s oldest write is done",
     apply: " applies",
+    compact: " takes a snapshot and drops its log",
   };
   return `${member}${verbs[kind] ?? ` ${kind}`}`;
 }
@@ -139,6 +144,7 @@ function messageText(m: Message): string {
     m.index > 0 || m.logTerm > 0 ? `log ${m.logTerm}/${m.index}` : "",
     entries === "" ? "" : `entries ${entries}`,
     m.commit > 0 ? `commit ${m.commit}` : "",
+    m.snapshot !== null ? `snapshot ${m.snapshot.term}/${m.snapshot.index}` : "",
     m.reject ? `rejected, hint ${m.rejectHint}` : "",
   ];
   return parts.filter((part) => part !== "").join(", ");

@@ -18,6 +18,9 @@ import { committedOnQuorum } from "../checkers/quorum.js";
 import type { Seen } from "../checkers/seen.js";
 import {
   APPLY,
+  CHANGE,
+  CHANGES,
+  COMPACT,
   CRASH,
   DELIVER,
   HEARTBEAT,
@@ -38,6 +41,10 @@ export interface Budgets {
   readonly lags: number;
   readonly drops: number;
   readonly duplicates: number | "any";
+  /** Changes of the configuration; at most 3. */
+  readonly changes: number;
+  /** Snapshots with compaction; at most 1. */
+  readonly snapshots: number;
 }
 
 /** How a history is bounded, and what is done at once. */
@@ -60,7 +67,9 @@ export type Kind =
   | "apply"
   | "deliver"
   | "again"
-  | "drop";
+  | "drop"
+  | "change"
+  | "compact";
 const KINDS: readonly Kind[] = [
   "timeout",
   "heartbeat",
@@ -71,6 +80,8 @@ const KINDS: readonly Kind[] = [
   "deliver",
   "again",
   "drop",
+  "change",
+  "compact",
 ];
 
 /** One step: of what kind, at which member (1-based), with which message (by number). */
@@ -80,11 +91,25 @@ export interface Action {
   readonly message: number;
 }
 
-const BUDGETS = ["timeouts", "heartbeats", "proposals", "crashes", "lags", "drops", "duplicates"] as const;
-const SHIFT = Object.fromEntries(BUDGETS.map((name, i) => [name, 4 * i])) as Record<
-  (typeof BUDGETS)[number],
-  number
->;
+const BUDGETS = [
+  "timeouts",
+  "heartbeats",
+  "proposals",
+  "crashes",
+  "lags",
+  "drops",
+  "duplicates",
+  "changes",
+  "snapshots",
+] as const;
+const SHIFT = Object.fromEntries(
+  BUDGETS.map((name, i) => [name, name === "snapshots" ? 30 : 4 * i]),
+) as Record<(typeof BUDGETS)[number], number>;
+
+/** How much of `name` is left: four bits each, two for the changes and one for the snapshots make 31. */
+function left(budgets: number, name: (typeof BUDGETS)[number]): number {
+  return (budgets >> SHIFT[name]) & (name === "snapshots" ? 1 : name === "changes" ? 3 : 15);
+}
 
 /** `Action` as one number. */
 export function packAction({ kind, member, message }: Action): number {
@@ -163,7 +188,7 @@ export class World {
   expand(row: readonly number[], visit: Visit): void {
     const { members, applyApart } = this.#options;
     const budgets = row[members] ?? 0;
-    const has = (name: (typeof BUDGETS)[number]) => ((budgets >> SHIFT[name]) & 15) > 0;
+    const has = (name: (typeof BUDGETS)[number]) => left(budgets, name) > 0;
     const untouched = this.#untouched.every((local, i) => row[i] === local);
     for (let member = 1; member <= members; member++) {
       const local = this.local(row, member);
@@ -184,7 +209,7 @@ export class World {
           visit,
         );
       if (has("proposals") && local.leads) {
-        const nth = this.#options.proposals - ((budgets >> SHIFT.proposals) & 15);
+        const nth = this.#options.proposals - left(budgets, "proposals");
         this.#step(
           row,
           { kind: "propose", member, message: nth },
@@ -193,6 +218,23 @@ export class World {
           visit,
         );
       }
+      if (has("changes") && local.leads)
+        for (const nth of CHANGES.keys())
+          this.#step(
+            row,
+            { kind: "change", member, message: nth },
+            CHANGE + nth,
+            lag + (1 << SHIFT.changes),
+            visit,
+          );
+      if (has("snapshots"))
+        this.#step(
+          row,
+          { kind: "compact", member, message: 0 },
+          COMPACT,
+          lag + (1 << SHIFT.snapshots),
+          visit,
+        );
       if (has("crashes"))
         this.#step(row, { kind: "crash", member, message: 0 }, CRASH, lag + (1 << SHIFT.crashes), visit);
     }
@@ -273,7 +315,10 @@ export class World {
       }
     }
     if (after.seen.commit <= known) return null;
-    const wrong = committedOnQuorum(all, after.seen, known, before.seen.confState);
+    // Counted in the configuration before the step, or in that which the step brought into force.
+    const wrong =
+      committedOnQuorum(all, after.seen, known, before.seen.confState) &&
+      committedOnQuorum(all, after.seen, known, after.seen.confState);
     return wrong === null ? null : `I8 CommittedOnQuorum: ${wrong}`;
   }
 }
