@@ -169,6 +169,11 @@ export class Replica {
     return [...this.confState.voters, ...this.confState.votersOutgoing];
   }
 
+  /** The configuration in force; another object when it has changed. */
+  get configuration(): ConfState {
+    return this.confState;
+  }
+
   /** A change of the members is in the log and not applied, or a joint configuration is not left yet. */
   get changeRunning(): boolean {
     return this.confState.votersOutgoing.length > 0 || this.node.hasPendingChange;
@@ -197,9 +202,12 @@ export class Replica {
    * Counted in ticks, so that the time in which this process itself stood still is not held against the disk.
    */
   get storageStalledTicks(): number | null {
-    const oldest = [...this.waiting.values()].find(({ long }) => !long);
-    const age = oldest === undefined ? 0 : this.ticks - oldest.ticksBefore;
-    return age > this.options.electionTick ? age : null;
+    for (const { long, ticksBefore } of this.waiting.values()) {
+      if (long) continue;
+      const age = this.ticks - ticksBefore;
+      return age > this.options.electionTick ? age : null;
+    }
+    return null;
   }
 
   /** Whether this witness shall lead among equals. */
