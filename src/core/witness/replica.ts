@@ -169,6 +169,11 @@ export class Replica {
     return [...this.confState.voters, ...this.confState.votersOutgoing];
   }
 
+  /** The configuration in force; another object when it has changed. */
+  get configuration(): ConfState {
+    return this.confState;
+  }
+
   /** A change of the members is in the log and not applied, or a joint configuration is not left yet. */
   get changeRunning(): boolean {
     return this.confState.votersOutgoing.length > 0 || this.node.hasPendingChange;

@@ -133,6 +133,10 @@ export class Witness {
   private stillAt: { readonly index: LogIndex; readonly monoMs: number } = { index: logIndex(0), monoMs: 0 };
   /** The peers that the transport was told, as text. */
   private toldPeers = "";
+  /** What the peers and the preference were last worked out of. */
+  private toldOf: (Pick<State, "members" | "config" | "groups"> & { configuration: object }) | null = null;
+  /** Who shall rather lead, as of then. */
+  private wantedLeaders: readonly WitnessId[] = [];
   private halted = false;
 
   constructor(options: WitnessOptions) {
@@ -699,7 +703,8 @@ export class Witness {
       if (disk !== null || heard === undefined || this.proposals.has(key)) continue;
       void this.propose(key, { kind: "member_bind", node, disk: heard }, null);
     }
-    if (!this.proposals.has("members")) {
+    // Seldom is there a replacement to wait for, and what the leader knows of all members is not free.
+    if (!this.proposals.has("members") && state.members.some(({ replaces }) => replaces !== null)) {
       const command = promotionDue(state, this.leaderView(), this.options.self);
       if (command !== null && !this.handsOverBefore(command)) void this.propose("members", command, null);
     }
@@ -738,7 +743,7 @@ export class Witness {
     const since = this.leadingSinceMonoMs;
     if (since === null || this.monoMs - since < SETTLED_MS || this.transfer !== null || raft.changeRunning)
       return;
-    const wanted = preferredLeaders(state);
+    const wanted = this.wantedLeaders;
     if (wanted.length === 0 || wanted.includes(this.options.self)) return;
     if (Object.values(state.groups).some(({ plan }) => plan?.status === "running")) return;
     const { progress, lastIndex, leadTransferee } = raft.status();
@@ -764,7 +769,21 @@ export class Witness {
 
   /** Tells the transport who the peers are, when that has changed; and Raft whether this witness shall rather lead. */
   private tellPeers(replica: Replica): void {
-    const wanted = preferredLeaders(replica.state);
+    const { members, config: replicated, groups } = replica.state;
+    const { configuration } = replica;
+    const told = this.toldOf;
+    // After most inputs none of it has moved: these are replaced, never changed.
+    if (
+      told !== null &&
+      told.members === members &&
+      told.config === replicated &&
+      told.groups === groups &&
+      told.configuration === configuration
+    )
+      return;
+    this.toldOf = { members, config: replicated, groups, configuration };
+    this.wantedLeaders = preferredLeaders(replica.state);
+    const wanted = this.wantedLeaders;
     replica.prefer(wanted.length === 0 ? "equal" : wanted.includes(this.options.self) ? "yes" : "no");
     const { self, config } = this.options;
     const peers = replica.roster.peers(replica.state, self, replica.voters, config.witnesses);

@@ -12,6 +12,7 @@
 import type { LogIndex, WitnessId } from "../../core/base/ids.js";
 import type { PeerMessage } from "../../core/witness/contract.js";
 import { addressText, type HostPort } from "./address.js";
+import { CommitNews } from "./commit-news.js";
 import { Connection, type ConnectionEnd, type ConnectionOptions } from "./connection.js";
 import { type RefusalReason, refusalReason, type SnapshotFailure } from "./errors.js";
 import type { QuietLog, TransportLog } from "./log.js";
@@ -105,6 +106,7 @@ export class PeerLink {
   private closed = false;
   /** The peer refuses this witness as no peer of its own; said once, until it takes it. */
   private toldUnknown = false;
+  private readonly news: CommitNews;
   private snapshot: OutgoingSnapshot | null = null;
   /** True when a chunk goes before the bulk that waits. */
   private chunkIsNext = false;
@@ -114,6 +116,9 @@ export class PeerLink {
     this.openedMs = options.nowMs();
     this.peer = options.peer;
     this.queue = new PeerQueue(options.limits);
+    this.news = new CommitNews(options.timing.newsMs, (message) =>
+      this.sendNow({ kind: "raft", message }, true),
+    );
     this.ping = (nowMs) => encodeFrame({ seq: 0, sentMs: nowMs, body: { kind: "ping" } });
     this.seq = options.firstSeq;
     this.roamer = new Slot(
@@ -149,8 +154,13 @@ export class PeerLink {
     return this.seq;
   }
 
-  /** Sends as soon as a connection can take it, or queues, or drops. */
+  /** Sends as soon as a connection can take it, or queues, or drops; the bare news of a commit a moment later. */
   send(message: PeerMessage, urgent: boolean): void {
+    if (this.closed || (message.kind === "raft" && this.news.takes(message.message))) return;
+    this.sendNow(message, urgent);
+  }
+
+  private sendNow(message: PeerMessage, urgent: boolean): void {
     this.sendBody({ kind: "message", message }, urgent, urgent ? supersedingKey(message) : null);
   }
 
@@ -265,6 +275,7 @@ export class PeerLink {
   /** For good: every connection ends, and what waits is dropped. */
   close(): void {
     this.snapshot?.abandon();
+    this.news.close();
     this.closed = true;
     for (const slot of this.allSlots()) slot.close("the link to this peer is closed");
   }

@@ -32,6 +32,8 @@ export interface TransportTiming {
   readonly refusedRedialMs: number;
   /** Acknowledgements are at least so far apart. */
   readonly ackMs: number;
+  /** The bare news of a commit waits so long for an append that carries it. */
+  readonly newsMs: number;
   /** An inbound connection without a hello, or without any frame, is closed after so long. */
   readonly helloMs: number;
   readonly idleMs: number;
@@ -54,6 +56,7 @@ export function transportTiming(heartbeatMs: number): TransportTiming {
     redialMaxMs: 200,
     refusedRedialMs: 2000,
     ackMs: clamp(heartbeatMs / 5, 5, 25),
+    newsMs: clamp(heartbeatMs / 20, 2, 10),
     helloMs: 5000,
     idleMs: Math.max(10_000, 20 * pingMs),
   };
