@@ -1,5 +1,5 @@
 /**
- * Clients that hold and resume a group all the while, through whichever witness answers, at a steady pace.
+ * Clients that hold and resume a group all the while, through whichever witness answers.
  *
  * A write has a text and a session that no other has. One whose outcome is unknown, or that found no leader, is asked
  * again under the same name until a witness says what became of it, as `pointsman` does; so what the ledger gets to
@@ -14,10 +14,12 @@ import { GROUP } from "./document.js";
 import { Ledger } from "./soak-ledger.js";
 
 const CLIENTS = 4;
-/** Between two writes of one client. */
+/** Between two writes of one client, at the beginning. */
 const PACE_MS = 250;
+/** After so many writes the pause is twice as long, and so on: there is load also when all takes long. */
+const SLOWER_AFTER = 100;
 /** More would push out of the history what is to be compared. */
-const WRITES_MAX = 800;
+const WRITES_MAX = 900;
 /** For so long one write is asked again. */
 const PATIENCE_MS = 60_000;
 const TRY_MS = 3_000;
@@ -70,7 +72,7 @@ export class Writers {
       const { via, answer } = await this.settle(request, turn);
       this.slowestMs = Math.max(this.slowestMs, performance.now() - beganMs);
       this.ledger.add({ text, via, asked: `${request.kind} ${text}`, answer });
-      await sleep(PACE_MS);
+      await sleep(PACE_MS * (1 + this.count / SLOWER_AFTER));
     }
   }
 
