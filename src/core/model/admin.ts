@@ -144,7 +144,7 @@ export interface StatusReport {
     readonly applied: LogIndex;
     readonly lastIndex: LogIndex;
     readonly recovering: boolean;
-    /** The answering witness's own. Not null: its oldest write is out for so long, over an election timeout. Unit: ms. */
+    /** Of the answering witness. Not null: for how long its oldest write is out, if over an election timeout. In ms. */
     readonly disk: { readonly stalledMs: number | null };
     /** Leader only: what it knows of each peer. */
     readonly peers: readonly {
