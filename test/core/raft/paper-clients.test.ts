@@ -1,7 +1,6 @@
 /**
- * Claims on clients: the paper's section 8 and the dissertation's chapter 6. Reads and leases stand in
- * reads.test.ts and lease.test.ts; sessions, which make a command that is sent twice happen once, are the
- * model's (src/core/model).
+ * Claims on clients: the paper's section 8 and the dissertation's chapter 6. Reads and leases stand in reads.test.ts
+ * and lease.test.ts; sessions, which make a command that is sent twice happen once, are the model's (src/core/model).
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";

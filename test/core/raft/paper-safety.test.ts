@@ -1,6 +1,5 @@
 /**
- * Claims of the paper on safety (section 5.4): who may be elected, what is committed, and why nothing committed is
- * lost.
+ * Claims of the paper on safety (section 5.4): who may be elected, what is committed, why nothing committed is lost.
  *
  * The random and the exhaustive histories judge the same properties on any history; here each stands on the example
  * that the paper makes of it.

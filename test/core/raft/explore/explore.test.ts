@@ -16,6 +16,10 @@ const WORLDS: readonly (readonly [string, Partial<Settings>])[] = [
   ["two elections", { proposals: 0 }],
   ["one election with pre-vote", { timeouts: 1, preVote: true }],
   ["messages that come any number of times", { timeouts: 1, duplicates: "any" }],
+  [
+    "one change of the members and one election",
+    { from: "led", spares: 1, timeouts: 1, proposals: 0, changes: 1 },
+  ],
   ["a proposal on slow disks", { from: "led", timeouts: 0, heartbeats: 1, lags: 2 }],
 ];
 
@@ -33,6 +37,12 @@ const FOUND: readonly (readonly [string, Partial<Settings>, RegExp])[] = [
   ["old-votes", { timeouts: 3, proposals: 0 }, /I1 /],
   ["commit-by-counting", { from: "led", timeouts: 1, crashes: 1, entriesPerAppend: 1 }, /I10/],
   ["own-copy-not-durable", { timeouts: 1, lags: 1 }, /I8/],
+  ["learner-counts", { from: "led", spares: 1, timeouts: 0, changes: 1 }, /I8/],
+  [
+    "campaign-before-change",
+    { from: "led", spares: 1, timeouts: 1, proposals: 0, changes: 2, applyApart: true },
+    /I\d+/,
+  ],
   ["append-truncates", { from: "led", timeouts: 0, proposals: 2 }, /I\d+/],
 ];
 

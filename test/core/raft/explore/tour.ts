@@ -44,21 +44,21 @@ export const TOUR: readonly Leg[] = [
     changes: 2,
     applyApart: true,
   }),
+  leg("learners", { from: "led", spares: 1, timeouts: 0, changes: 1 }),
   leg("change of members and leaders", {
     from: "led",
-    spares: 1,
     members: 4,
+    spares: 1,
     timeouts: 1,
     changes: 2,
     proposals: 0,
   }),
-  leg("snapshots", {
+  leg("late snapshots", {
     from: "led",
-    timeouts: 1,
-    spares: 1,
-    changes: 1,
-    proposals: 1,
+    timeouts: 0,
+    proposals: 2,
     snapshots: 1,
+    duplicates: 1,
     entriesPerAppend: 1,
   }),
 ];
