@@ -4,14 +4,15 @@
  * A leader tells each peer a new commit index at once, in an append without entries. While writes follow one another
  * the next append says the same, so the bare one, its copies and what answers them are work for nothing: with one
  * client, half of all messages. So it waits a few milliseconds; a newer append of the same term takes its place,
- * everything else passes it by. Raft asks for nothing more: an append may be late, and one that a newer one follows may be lost.
+ * everything else passes it by. Raft asks for nothing more: an append may be late, and one that a newer one follows
+ * may be lost.
  * Invariants: what is held leaves at the latest `newsMs` after the first of a row was held, or is covered by an append
  * that was handed on.
  */
 import type { Message } from "../../core/raft/types.js";
 
 /** True for an append that carries nothing but a place in the log and a commit index. */
-export function isCommitNews({ type, entries, context }: Message): boolean {
+function isCommitNews({ type, entries, context }: Message): boolean {
   return type === "MsgApp" && entries.length === 0 && context.length === 0;
 }
 
@@ -19,7 +20,7 @@ export function isCommitNews({ type, entries, context }: Message): boolean {
  * True when whoever takes `newer` has no use for `older` any more: the same leader speaks, of the same place in the log
  * or a later one, and knows as much to be committed. Who would have refused the older refuses the newer.
  */
-export function covers(newer: Message, older: Message): boolean {
+function covers(newer: Message, older: Message): boolean {
   return (
     newer.type === "MsgApp" &&
     newer.from === older.from &&

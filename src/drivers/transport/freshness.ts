@@ -20,12 +20,15 @@ export class SeenWindow {
   private readonly ring = new Float64Array(WINDOW);
   private highest = 0;
 
+  /** True when `admit` would refuse it. */
+  knows(seq: number): boolean {
+    return seq <= this.highest - WINDOW || this.ring[seq % WINDOW] === seq;
+  }
+
   /** True the first time that `seq` (from 1) is given; false for repeats and for what fell out of the window. */
   admit(seq: number): boolean {
-    if (seq <= this.highest - WINDOW) return false;
-    const slot = seq % WINDOW;
-    if (this.ring[slot] === seq) return false;
-    this.ring[slot] = seq;
+    if (this.knows(seq)) return false;
+    this.ring[seq % WINDOW] = seq;
     this.highest = Math.max(this.highest, seq);
     return true;
   }

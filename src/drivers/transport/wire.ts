@@ -51,6 +51,12 @@ export const OLDEST_PROTOCOL = 2;
 /** Full name of the stream method. */
 export const STREAM_PATH = "/pointsman.v1.PeerTransport/Stream";
 
+/** How the first two fields of a frame begin: seq, a varint, and sent_ms, a double. */
+const SEQ_TAG = (1 << 3) | 0;
+const SENT_TAG = (2 << 3) | 1;
+/** The tag and seven bytes of seven bits: below 2^49, which no life reaches. */
+const SEQ_BYTES = 8;
+
 /** Who speaks to whom: the first frame of each stream. */
 export interface Hello {
   readonly protocol: number;
@@ -103,6 +109,22 @@ export function decodeFrame(bytes: Uint8Array): Decoded<Frame> {
     if (seq > 0 !== isNumbered(body)) throw new FieldError("field seq does not fit the body");
     return { seq, sentMs: readNumber(fields, "sentMs", 0, Number.MAX_SAFE_INTEGER), body };
   });
+}
+
+/** The number and the time of a frame, without a look at the rest. Null: they do not stand first, as we write them. */
+export function peekFrame(bytes: Uint8Array): Pick<Frame, "seq" | "sentMs"> | null {
+  if (bytes[0] !== SEQ_TAG) return null;
+  let seq = 0;
+  let at = 1;
+  for (let unit = 1; ; unit *= 128) {
+    const byte = bytes[at++];
+    if (byte === undefined || at > SEQ_BYTES) return null;
+    seq += (byte & 0x7f) * unit;
+    if (byte < 0x80) break;
+  }
+  if (bytes[at] !== SENT_TAG || bytes.length < at + 9) return null;
+  const sentMs = new DataView(bytes.buffer, bytes.byteOffset + at + 1, 8).getFloat64(0, true);
+  return sentMs >= 0 && sentMs <= Number.MAX_SAFE_INTEGER ? { seq, sentMs } : null;
 }
 
 /** True for what counts once, however often it arrives. A chunk names its place, and needs no number for that. */

@@ -18,6 +18,7 @@ import {
   encodeAck,
   encodeFrame,
   type Frame,
+  peekFrame,
 } from "../../../src/drivers/transport/wire.js";
 import { CONTEXT_LIMIT, NODE_LIMIT, WIRE_MESSAGE_TYPES } from "../../../src/drivers/transport/wire-raft.js";
 import type { SnapshotOffer, SnapshotStatus } from "../../../src/drivers/transport/wire-snapshot.js";
@@ -244,6 +245,20 @@ const frame: fc.Arbitrary<Frame> = fc.oneof(
 /** fast-check's -0 is 0 on the wire and in every comparison that matters. */
 const positiveZero = (value: unknown): unknown =>
   JSON.parse(JSON.stringify(value, (_, inner) => (inner instanceof Uint8Array ? [...inner] : inner)));
+
+test("number and time of a frame are seen without decoding it, and never beyond its end", () => {
+  fc.assert(
+    fc.property(frame, fc.nat(30), (sent, cut) => {
+      const bytes = encodeFrame(sent);
+      const head = peekFrame(bytes);
+      if (sent.seq > 0 && sent.seq < 2 ** 49) assert.ok(head !== null);
+      if (head !== null) assert.deepEqual(head, { seq: sent.seq, sentMs: sent.sentMs });
+      const short = peekFrame(bytes.subarray(0, cut));
+      if (short !== null) assert.deepEqual(short, head);
+    }),
+    { numRuns: 500 },
+  );
+});
 
 test("every message that can be sent arrives as it was", () => {
   fc.assert(
