@@ -15,7 +15,8 @@ import { crc32c } from "../core/base/crc32c.js";
 import { isCount } from "../core/base/ids.js";
 import { decodeState } from "../core/model/snapshot.js";
 import type { State } from "../core/model/state.js";
-import { CliError, EXIT } from "./exit-codes.js";
+import type { CliError } from "./exit-codes.js";
+import { recoveryError } from "./recovery-codes.js";
 
 /** What a backup says of itself. */
 export interface BackupHeader {
@@ -51,15 +52,14 @@ export class BackupWriter {
   /** Begins a file; `force`: what stands there under that name is replaced in the end. */
   static async begin(path: string, force: boolean, header: BackupHeader): Promise<BackupWriter> {
     if (!force && (await isThere(path))) {
-      throw new CliError(
-        EXIT.refused,
+      throw recoveryError(
         "backup_exists",
         `${path} exists: name another file with --out, or replace it with --force`,
       );
     }
     const draft = `${path}.${process.pid}.part`;
     const file = await open(draft, "wx", 0o600).catch((error: Error) => {
-      throw new CliError(EXIT.refused, "backup_unwritable", `cannot write ${draft}: ${error.message}`);
+      throw recoveryError("backup_unwritable", `cannot write ${draft}: ${error.message}`);
     });
     const writer = new BackupWriter(path, draft, file);
     await writer.#write(MAGIC);
@@ -118,10 +118,10 @@ export interface Backup {
 /** Reads a backup; throws `CliError` `backup_damaged` with what is wrong unless every byte is as it was written. */
 export async function readBackup(path: string): Promise<Backup> {
   const bytes = await readFile(path).catch((error: Error) => {
-    throw new CliError(EXIT.refused, "backup_unreadable", `cannot read ${path}: ${error.message}`);
+    throw recoveryError("backup_unreadable", `cannot read ${path}: ${error.message}`);
   });
   const damaged = (what: string): CliError =>
-    new CliError(EXIT.refused, "backup_damaged", `${path} is no whole backup: ${what}; take another one`);
+    recoveryError("backup_damaged", `${path} is no whole backup: ${what}; take another one`);
   if (!bytes.subarray(0, MAGIC.length).equals(MAGIC)) throw damaged("it does not begin as one");
   const end = bytes.length - TRAILER_LENGTH;
   const frames: Buffer[] = [];
@@ -145,8 +145,7 @@ export async function readBackup(path: string): Promise<Backup> {
     readonly format: number;
   };
   if (format !== FORMAT) {
-    throw new CliError(
-      EXIT.refused,
+    throw recoveryError(
       "backup_newer",
       `${path} has format ${format}, and this release knows ${FORMAT}: use the release that wrote it`,
     );

@@ -10,13 +10,16 @@ import type { BackupStart } from "../drivers/server/admin-wire.js";
 import { ask } from "./ask.js";
 import { type BackupHeader, BackupWriter } from "./backup-file.js";
 import { type ClientOptions, withClientOptions } from "./client-options.js";
-import { CliError, EXIT } from "./exit-codes.js";
+import type { CliError } from "./exit-codes.js";
+import { recoveryError } from "./recovery-codes.js";
 import { type Cli, printable } from "./terminal.js";
 
 interface BackupOptions extends ClientOptions {
   readonly out: string;
   readonly force: boolean;
 }
+
+const PROGRESS_EVERY_MS = 500;
 
 interface Taken extends BackupHeader {
   readonly file: string;
@@ -32,7 +35,7 @@ export function registerBackup(program: Command, cli: Cli): void {
     .option("--force", "replace a file of that name", false)
     .action(async (options: BackupOptions) => {
       const { answer } = await ask<Taken>(options, cli.note, (connection, timeoutMs) =>
-        take(connection, timeoutMs, options),
+        take(connection, timeoutMs, options, progressOn(cli, options)),
       );
       if (options.json) cli.json(answer);
       else {
@@ -44,14 +47,25 @@ export function registerBackup(program: Command, cli: Cli): void {
     });
 }
 
+/** How much has arrived, where a person looks and not too often; nothing elsewhere. */
+function progressOn(cli: Cli, { json, out }: BackupOptions): (bytes: number) => void {
+  let toldAtMs = Date.now();
+  return (bytes) => {
+    if (json || Date.now() - toldAtMs < PROGRESS_EVERY_MS) return;
+    toldAtMs = Date.now();
+    cli.progress(`${printable(out)}: ${(bytes / 1e6).toFixed(1)} MB so far`);
+  };
+}
+
 /** Takes a backup over one connection. */
 async function take(
   connection: AdminConnection,
   silenceMs: number,
   { out, force }: BackupOptions,
+  progress: (bytes: number) => void,
 ): Promise<Taken | Refusal> {
   const broken = (what: string): CliError =>
-    new CliError(EXIT.unreachable, "backup_broken", `${connection.address} sent ${what}; try again`);
+    recoveryError("backup_broken", `${connection.address} sent ${what}; try again`);
   const digest = createHash("sha256");
   let writer: BackupWriter | null = null;
   let start: BackupStart | null = null;
@@ -75,6 +89,7 @@ async function take(
         digest.update(chunk.data);
         parts += 1;
         await writer?.part(chunk.data);
+        progress(writer?.size ?? 0);
       } else {
         if (chunk.parts !== parts || !digest.digest().equals(chunk.sha256)) throw broken("another digest");
         isWhole = true;

@@ -19,6 +19,7 @@ import { registerStatus } from "./status.js";
 import { registerSwitchover } from "./switchover.js";
 import type { Cli } from "./terminal.js";
 import { registerTransfer } from "./transfer.js";
+import { registerUnsafeRecover } from "./unsafe-recover.js";
 import { registerWatch } from "./watch.js";
 
 /** The program with all its verbs, ready to parse. Parsing throws `CommanderError` and `CliError`. */
@@ -45,6 +46,7 @@ export function buildProgram(cli: Cli): Command {
   registerMembers(program, cli, user);
   registerBackup(program, cli);
   registerRestore(program, cli);
+  registerUnsafeRecover(program, cli);
   registerDemo(program, cli);
   registerConfigCheck(program.command("config").description("work with configuration files"), cli);
   return program;

@@ -4,11 +4,12 @@
  */
 import { mkdir, readdir } from "node:fs/promises";
 import type { Command } from "commander";
-import { logIndex, NO_NODE, nodeId, term } from "../core/base/ids.js";
-import { restoredState } from "../core/model/restored.js";
+import { nodeId, term, witnessId } from "../core/base/ids.js";
+import { placeAfter } from "../core/model/restored.js";
 import { type Backup, readBackup } from "./backup-file.js";
-import { CliError, EXIT } from "./exit-codes.js";
+import { recoveryError } from "./recovery-codes.js";
 import { instant } from "./render-words.js";
+import { LEAVE_OUT_EPOCHS, loadDocument, makeDirectory, requireNewer } from "./restored-directory.js";
 import type { Cli } from "./terminal.js";
 
 interface RestoreOptions {
@@ -16,6 +17,7 @@ interface RestoreOptions {
   readonly config: string;
   readonly witness: string;
   readonly data: string;
+  readonly leaveOutEpochs: number;
   readonly json: boolean;
 }
 
@@ -27,10 +29,11 @@ export function registerRestore(program: Command, cli: Cli): void {
     .requiredOption("--from <file>", "what `pointsman backup` wrote; the same for every witness")
     .requiredOption(
       "--config <file>",
-      "the document of the new cluster, of a higher version than the backup's",
+      "the document of the new cluster: another name, and a higher version than the backup's",
     )
     .requiredOption("--witness <id>", "which witness of the document this directory is for")
     .requiredOption("--data <directory>", "the new directory; must be empty or absent")
+    .option(LEAVE_OUT_EPOCHS.flags, LEAVE_OUT_EPOCHS.text, LEAVE_OUT_EPOCHS.parse, LEAVE_OUT_EPOCHS.standard)
     .option("--json", "print JSON for programs", false)
     .action(async (options: RestoreOptions) => {
       const backup = await readBackup(options.from);
@@ -43,71 +46,48 @@ export function registerRestore(program: Command, cli: Cli): void {
           `${options.data}: ${options.witness} with the state of ${cluster} at log index ${index}, of ${instant(wallMs)}`,
         );
         cli.note("restore every witness of the document from this same file before you start any of them");
+        cli.note(
+          "every group is on hold then: compare, switch over by hand if need be, then `pointsman resume GROUP`",
+        );
       }
     });
 }
 
 async function restore({ state, header }: Backup, options: RestoreOptions): Promise<void> {
-  const { loadConfig } = await import("../drivers/config/config.js");
-  const { formatProblem } = await import("../drivers/config/problem.js");
-  const loaded = await loadConfig(options.config);
-  if (loaded.kind === "refused") {
-    const problems = loaded.errors.map(formatProblem).join("; ");
-    throw new CliError(EXIT.config, loaded.errors[0]?.code ?? "invalid", problems);
-  }
-  const { config } = loaded;
-  const position = config.witnesses.findIndex(({ id }) => id === options.witness);
-  if (position < 0) {
-    const known = config.witnesses.map(({ id }) => id).join(", ");
-    throw new CliError(
-      EXIT.config,
-      "unknown_witness",
-      `${options.config} has no witness ${options.witness}; give --witness one of: ${known}`,
+  const { config, position } = await loadDocument(options.config, options.witness);
+  if (config.cluster === header.cluster) {
+    throw recoveryError(
+      "restore_cluster",
+      `cluster is ${config.cluster} in ${options.config}, and so it was in the backup: give it a new name, so that ` +
+        "whoever comes back from the old cluster is refused",
     );
   }
-  const version = state.config?.version ?? 0;
-  if (config.version <= version) {
-    throw new CliError(
-      EXIT.config,
-      "restore_version",
-      `version is ${config.version} in ${options.config}, and the backup holds ${version}: raise it to ${version + 1} or more`,
-    );
-  }
+  requireNewer(options.config, config, state, "the backup");
   await requireEmpty(options.data);
-  const { openStorage } = await import("../drivers/storage/storage.js");
-  const { StorageError } = await import("../drivers/storage/storage-error.js");
-  const voters = config.witnesses.map((_, at) => nodeId(at + 1));
-  const place = { index: logIndex(header.index), term: term(header.term) };
-  const confState = { voters, learners: [], votersOutgoing: [], learnersNext: [], autoLeave: false };
-  const identity = { cluster: config.cluster, witness: config.witnesses[position]?.id ?? ("" as never) };
-  try {
-    const { storage } = await openStorage({ directory: options.data, identity });
-    try {
-      await storage.adopt({ node: nodeId(position + 1), bootstrap: [] });
-      await storage.append({
-        hardState: { term: place.term, vote: NO_NODE, commit: place.index },
-        entries: [],
-        snapshot: { ...place, confState, data: restoredState(state, config) },
-      });
-    } finally {
-      await storage.close();
-    }
-  } catch (thrown) {
-    if (!(thrown instanceof StorageError)) throw thrown;
-    throw new CliError(EXIT.storage, thrown.code, thrown.message);
-  }
+  const nodes = config.witnesses.map((_, at) => nodeId(at + 1));
+  await makeDirectory(options.data, position, state, {
+    config,
+    nodes,
+    nextNode: nodeId(nodes.length + 1),
+    index: placeAfter(state),
+    term: term(header.term + 1),
+    // The same for every witness, whenever it is run.
+    by: witnessId(header.witness),
+    wallMs: header.wallMs,
+    epochsLeftOut: options.leaveOutEpochs,
+    what: `restored from the backup of ${header.cluster} at log index ${header.index}, of ${instant(header.wallMs)}`,
+  });
 }
 
 async function requireEmpty(directory: string): Promise<void> {
   const names = await readdir(directory).catch(async (error: NodeJS.ErrnoException) => {
     if (error.code !== "ENOENT")
-      throw new CliError(EXIT.storage, "restore_directory", `cannot use ${directory}: ${error.message}`);
+      throw recoveryError("restore_directory", `cannot use ${directory}: ${error.message}`);
     await mkdir(directory, { recursive: true });
     return [];
   });
   if (names.length > 0) {
-    throw new CliError(
-      EXIT.storage,
+    throw recoveryError(
       "restore_not_empty",
       `${directory} is not empty (${names.slice(0, 3).join(", ")}): move it aside, and name a new directory`,
     );

@@ -20,6 +20,8 @@ export interface Cli {
   json(value: unknown): void;
   /** A remark that is not part of the answer. */
   note(text: string): void;
+  /** How far a long work is, in one line that the next one replaces. Only where a person looks at stderr. */
+  progress(text: string): void;
   /** The verb has said all itself and ends with that exit code. */
   finish(exit: number): void;
   /** The code given to `finish`, or 0. */
@@ -32,6 +34,9 @@ export interface Cli {
   /** Aborted by Ctrl-C or SIGTERM. */
   readonly interrupted: AbortSignal;
 }
+
+/** Back to the first column, and the line is empty: ECMA-48. */
+const CLEAR_LINE = "\r\u001b[K";
 
 /** The real terminal of this process. */
 export function terminal(): Cli {
@@ -46,7 +51,14 @@ export function terminal(): Cli {
         process.exit(0);
       });
     }
+    endProgress();
     stdout.write(text);
+  }
+  let progressing = false;
+  /** The line of progress makes room for whatever is printed next. */
+  function endProgress(): void {
+    if (progressing) stderr.write(CLEAR_LINE);
+    progressing = false;
   }
   const interrupted = new AbortController();
   let exit = 0;
@@ -59,7 +71,15 @@ export function terminal(): Cli {
     },
     out: (text) => write(`${text}\n`),
     json: (value) => write(`${JSON.stringify(value)}\n`),
-    note: (text) => void stderr.write(`${text}\n`),
+    note: (text) => {
+      endProgress();
+      stderr.write(`${text}\n`);
+    },
+    progress: (text) => {
+      if (stderr.isTTY !== true) return;
+      progressing = true;
+      stderr.write(`${CLEAR_LINE}${text.slice(0, Math.max(20, stderr.columns - 1))}`);
+    },
     paint: pc.createColors(wantsColour(stdout.isTTY === true, env)),
     get width() {
       return stdout.isTTY === true ? Math.max(40, stdout.columns) : Number.POSITIVE_INFINITY;

@@ -133,13 +133,26 @@ describe("backup and restore", () => {
     await storage.close();
     const { replicated } = backend;
     const state = restored.snapshot?.data;
-    assert.equal(restored.snapshot?.index, replicated.appliedIndex);
-    assert.equal(restored.hardState.commit, replicated.appliedIndex);
+    const place = replicated.appliedIndex + 1;
+    assert.deepEqual(
+      [restored.snapshot?.index, restored.snapshot?.term, restored.hardState.commit],
+      [place, replicated.appliedTerm + 1, place],
+    );
     assert.equal(restored.adopted?.node, 2);
     assert.deepEqual(restored.snapshot?.confState.voters, [1, 2, 3]);
-    assert.deepEqual(state?.groups, replicated.groups);
-    assert.deepEqual(state?.history, replicated.history);
-    assert.equal(state?.groups["shop"]?.mode, "hold");
+    const [before, now] = [replicated.groups["shop"], state?.groups["shop"]];
+    assert.deepEqual([now?.ticket, now?.plan], [before?.ticket, before?.plan]);
+    assert.equal(now?.lastEpoch, (before?.lastEpoch ?? 0) + 1000);
+    assert.match(now?.holdReason ?? "", /restored from the backup of .*\(held before by anna: maintenance\)/);
+    const told = state?.history.slice(-2) ?? [];
+    assert.deepEqual(
+      told.map(({ index, kind, group, seq }) => [index - place, kind, group, seq]),
+      [
+        [0, "note", null, 0],
+        [0, "hold", "shop", 1],
+      ],
+    );
+    assert.deepEqual(state?.history.slice(0, -2), replicated.history.slice(2));
     assert.deepEqual(
       state?.members.map(({ witness, node, role, disk }) => [witness, node, role, disk]),
       ["w-a", "w-b", "w-c"].map((id, i) => [id, i + 1, "voter", null]),
@@ -149,15 +162,21 @@ describe("backup and restore", () => {
     assert.match(again.stderr, /restore_not_empty/);
   });
 
-  it("refuses a document that is not newer than the backup, and a witness that is not in it", async () => {
+  it("refuses a document that is not newer than the backup or has its name, and a witness that is not in it", async () => {
     const old = join(directory, "old.yaml");
     writeFileSync(old, readFileSync(config, "utf8").replace("version: 7", "version: 1"));
     const data = join(directory, "refused");
+    const clusterOfBackup = (await readBackup(file)).header.cluster;
     mkdirSync(data);
     const words = ["restore", "--from", file, "--data", data];
     const stale = await run([...words, "--config", old, "--witness", "w-a"]);
     assert.equal(stale.exit, 78, stale.stderr);
     assert.match(stale.stderr, /restore_version/);
+    const same = join(directory, "same.yaml");
+    writeFileSync(same, readFileSync(config, "utf8").replace(/^cluster: .*/m, `cluster: ${clusterOfBackup}`));
+    const twin = await run([...words, "--config", same, "--witness", "w-a"]);
+    assert.equal(twin.exit, 78, twin.stderr);
+    assert.match(twin.stderr, /restore_cluster/);
     const stranger = await run([...words, "--config", config, "--witness", "w-x"]);
     assert.equal(stranger.exit, 78, stranger.stderr);
     assert.deepEqual(readdirSync(data), []);

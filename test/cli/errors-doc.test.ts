@@ -7,6 +7,7 @@ import { it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { status } from "@grpc/grpc-js";
 import { EXIT, EXIT_MEANING, type ExitName, exitOfRefusal } from "../../src/cli/exit-codes.js";
+import { RECOVERY_CODES, type RecoveryCode } from "../../src/cli/recovery-codes.js";
 import { REFUSAL_CODES, type RefusalCode } from "../../src/core/model/code.js";
 import { POLICY_CODES } from "../../src/core/policy/policy.js";
 import { ADVICE_CODES } from "../../src/drivers/config/advise.js";
@@ -46,6 +47,17 @@ it("lists every exit code with the meaning that --help prints", () => {
   for (const name of Object.keys(EXIT) as ExitName[]) {
     assert.deepEqual(row(String(EXIT[name])), [String(EXIT[name]), `\`${name}\``, EXIT_MEANING[name]]);
   }
+});
+
+it("lists every code of backup, restore and unsafe-recover with its exit code and meaning, and no other", () => {
+  for (const code of Object.keys(RECOVERY_CODES) as RecoveryCode[]) {
+    const [exit, meaning] = RECOVERY_CODES[code];
+    assert.deepEqual(row(`\`${code}\``).slice(1, 3), [String(EXIT[exit]), meaning]);
+  }
+  const listed = [...PAGE.matchAll(/^\| `((?:backup|restore|recover)_[a-z_]+)` \|/gm)].map(
+    (match) => match[1],
+  );
+  assert.deepEqual(listed.sort(), Object.keys(RECOVERY_CODES).sort());
 });
 
 it("lists every code of the closed lists with its meaning", () => {

@@ -77,7 +77,7 @@ export function decide(input: PolicyInput): Decision {
   const owed = rollbackOwed(state);
   if (owed !== null) {
     const failed = state.plan;
-    const reason = `${failed?.kind ?? "the switch"} to ${failed?.to ?? "?"} (epoch ${state.lastEpoch}) failed: ${failed?.endReason ?? ""}`;
+    const reason = `${failed?.kind ?? "the switch"} to ${failed?.to ?? "?"} (epoch ${failed?.epoch ?? state.lastEpoch}) failed: ${failed?.endReason ?? ""}`;
     return switchTo(input, "rollback", owed, reason);
   }
   const wanted = decideWithoutHold(input);
@@ -257,7 +257,7 @@ function primaryDown(input: PolicyInput, primary: SiteId): Decision {
 function settle(input: PolicyInput): Decision {
   const { plan, ticket } = input.state;
   if (isAllDown(input)) return allDown(input);
-  const failed = `the ${plan?.kind ?? "switch"} to ${plan?.to ?? "?"} (epoch ${input.state.lastEpoch}) failed`;
+  const failed = `the ${plan?.kind ?? "switch"} to ${plan?.to ?? "?"} (epoch ${plan?.epoch ?? input.state.lastEpoch}) failed`;
   const holder = ticket.status === "held" ? ticket.site : null;
   const order = holder === null ? otherSites(input, null) : [holder, ...otherSites(input, holder)];
   const { site, passed } = firstCandidate(input, order);
