@@ -34,3 +34,19 @@ export function committedOnQuorum(
   }
   return null;
 }
+
+/**
+ * Checks who voted for `by`, which leads (I13 on the quorum that really elected it): more than half of each half of a
+ * configuration; says what is wrong, or null.
+ */
+export function electedByQuorum(
+  all: readonly Seen[],
+  by: Seen,
+  { voters, votersOutgoing }: Pick<ConfState, "voters" | "votersOutgoing">,
+): string | null {
+  const gave = all.filter(({ votes }) => votes.some(({ term, to }) => term === by.term && to === by.id));
+  const enough = (half: readonly number[]): boolean =>
+    half.length === 0 || gave.filter(({ id }) => half.includes(id)).length * 2 > half.length;
+  if (enough(voters) && enough(votersOutgoing)) return null;
+  return `${by.id} leads in term ${by.term} by the votes of ${gave.map(({ id }) => id).join(" and ")} alone`;
+}

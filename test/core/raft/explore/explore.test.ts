@@ -34,7 +34,7 @@ for (const [name, settings] of WORLDS) {
 
 const FOUND: readonly (readonly [string, Partial<Settings>, RegExp])[] = [
   ["vote-not-durable", { timeouts: 1 }, /I12/],
-  ["old-votes", { timeouts: 3, proposals: 0 }, /I1 /],
+  ["old-votes", { timeouts: 3, proposals: 0 }, /I1 |I13 /],
   ["commit-by-counting", { from: "led", timeouts: 1, crashes: 1, entriesPerAppend: 1 }, /I10/],
   ["own-copy-not-durable", { timeouts: 1, lags: 1 }, /I8/],
   ["learner-counts", { from: "led", spares: 1, timeouts: 0, changes: 1 }, /I8/],

@@ -176,6 +176,16 @@ export const PLANTS: Readonly<Record<string, Plant>> = {
       ),
     ],
   },
+  "joint-elects-one-half": {
+    what: "a joint configuration elects by its new half alone (etcd a424e5b, openraft 6c0ccaf3)",
+    edits: [
+      edit(
+        "quorum.js",
+        "const outgoing = majorityVote(config.outgoing, votes);",
+        "const outgoing = incoming;",
+      ),
+    ],
+  },
   "compacted-term-is-known": {
     what: "entries that were dropped are taken for present, so no snapshot is sent (WRaft #118.2, etcd 76f1249)",
     edits: [

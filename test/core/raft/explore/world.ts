@@ -14,7 +14,7 @@
  * - A crash as two steps, down and up: a member that is down is one that hears nothing for a while.
  */
 import { PAIRS } from "../checkers/pairs.js";
-import { committedOnQuorum } from "../checkers/quorum.js";
+import { committedOnQuorum, electedByQuorum } from "../checkers/quorum.js";
 import type { Seen } from "../checkers/seen.js";
 import {
   APPLY,
@@ -313,6 +313,10 @@ export class World {
         const wrong = check(seen, after.seen) ?? (seen === after.seen ? null : check(after.seen, seen));
         if (wrong !== null) return `${name}: ${wrong}`;
       }
+    }
+    if (after.leads && !before.leads) {
+      const unelected = electedByQuorum(all, after.seen, before.seen.confState);
+      if (unelected !== null) return `I13 ElectedByQuorum: ${unelected}`;
     }
     if (after.seen.commit <= known) return null;
     // Counted in the configuration before the step, or in that which the step brought into force.
