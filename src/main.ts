@@ -181,7 +181,10 @@ async function run(options: RunOptions, own: Own, log: Log, closers: Closer[]): 
     `${self.id}-${life}`,
   );
   runtime.subscribe((event) => {
-    if (event.kind === "role") own.onTerm(event.term);
+    if (event.kind === "role") {
+      own.onTerm(event.term);
+      if (event.role !== "leader") transport.abandonSnapshots();
+    }
     logEvent(log, event);
   });
   const backend: AdminBackend = {

@@ -68,11 +68,17 @@ export class Roster {
   /** Judges a Raft message that `witness` on `disk` sent as `node`; `voters` are those of either half. */
   admit(
     state: State,
-    from: { readonly witness: WitnessId; readonly disk: string; readonly node: NodeId },
+    from: {
+      readonly witness: WitnessId;
+      readonly disk: string;
+      readonly node: NodeId;
+      /** A leader speaks to this witness as to a member that was added later than its document says. */
+      readonly addsUs: boolean;
+    },
     voters: readonly NodeId[],
   ): Admission {
-    const { witness, disk, node } = from;
-    if (state.members.length === 0) return this.#admitEarly(witness, node);
+    const { witness, disk, node, addsUs } = from;
+    if (state.members.length === 0) return this.#admitEarly(witness, node, addsUs);
     const newest = memberOf(state, witness);
     const claimed = memberByNode(state, node) ?? (voters.includes(node) ? this.#former.get(node) : undefined);
     if (claimed === undefined || claimed === null) {
@@ -93,9 +99,14 @@ export class Roster {
     return { kind: "take" };
   }
 
-  #admitEarly(witness: WitnessId, node: NodeId): Admission {
+  /**
+   * Before the first document. The places in one's own document count the voters only if this is the beginning of the
+   * cluster; on a new disk of an old cluster a leader may have any node, and knows better.
+   */
+  #admitEarly(witness: WitnessId, node: NodeId, addsUs: boolean): Admission {
     const position = this.#bootstrap.indexOf(witness);
-    if (node <= this.#bootstrap.length) return position + 1 === node ? { kind: "take" } : { kind: "drop" };
+    if (position + 1 === node) return { kind: "take" };
+    if (node <= this.#bootstrap.length && !addsUs) return { kind: "drop" };
     this.#heard.set(node, witness);
     return { kind: "take" };
   }

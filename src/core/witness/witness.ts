@@ -392,8 +392,16 @@ export class Witness {
   private onRaft(from: WitnessId, disk: string, message: Message): void {
     const { replica } = this;
     assert(replica !== null, "a message after the disk was read");
-    const node = message.from;
-    const admission = replica.roster.admit(this.state, { witness: from, disk, node }, replica.voters);
+    const { from: node, type } = message;
+    const leads = type === "MsgApp" || type === "MsgHeartbeat" || type === "MsgSnap";
+    const { adopted: own } = replica;
+    const sender = {
+      witness: from,
+      disk,
+      node,
+      addsUs: leads && (message.to > own.node || own.bootstrap.length === 0),
+    };
+    const admission = replica.roster.admit(this.state, sender, replica.voters);
     if (admission.kind === "refuse") return this.refusePeer(from, node, admission.code, admission.message);
     if (admission.kind === "drop") return;
     this.refusedNodes.delete(node);
@@ -401,8 +409,7 @@ export class Witness {
     if (disk !== "") this.disks.set(node, disk);
     const adopted = replica.onMessage(message);
     if (adopted !== null) this.effects.push({ kind: "adopt", adopted });
-    const { type } = message;
-    if (type !== "MsgApp" && type !== "MsgHeartbeat" && type !== "MsgSnap") return;
+    if (!leads) return;
     this.refusal = null;
     if (replica.witnessOf(replica.node.standing.lead) === from) this.leaderHeardAtMonoMs = this.monoMs;
   }

@@ -205,6 +205,15 @@ export class PeerLink {
     return this.snapshot?.progress ?? null;
   }
 
+  /** Stops a snapshot that is under way, without a word to its receiver. */
+  abandonSnapshot(why: string): void {
+    if (this.snapshot === null) return;
+    const { index } = this.snapshot.message.snapshot;
+    this.snapshot.abandon();
+    this.snapshot = null;
+    this.options.log.info({ peer: this.peer, index }, `the snapshot at index ${index} is abandoned: ${why}`);
+  }
+
   private onSnapshotEnd(message: OfferMessage, failure: SnapshotFailure | null, words: string): void {
     const { peer } = this;
     const { index } = message.snapshot;

@@ -144,6 +144,11 @@ export interface Transport {
    */
   updatePeers(peers: readonly PeerAddress[]): void;
   stats(): readonly PeerStats[];
+  /**
+   * Stops the snapshots that are on their way: this witness leads no longer, and whoever does sends its own.
+   * Nothing comes back for them.
+   */
+  abandonSnapshots(): void;
   /** The snapshots that are on their way to peers. */
   snapshots(): readonly OutgoingSnapshotProgress[];
   /** Streams refused before their sender was known, by reason. */
@@ -318,6 +323,9 @@ export async function openTransport(options: TransportOptions): Promise<Transpor
           options.log.info({ peer, addresses: addresses.map(addressText) }, "peer added");
         }
       }
+    },
+    abandonSnapshots() {
+      for (const link of links.values()) link.abandonSnapshot("this witness leads no longer");
     },
     snapshots: () =>
       [...links].flatMap(([to, { snapshotProgress }]) =>

@@ -302,3 +302,19 @@ test("large appends and a snapshot take turns on one connection", async (t) => {
   );
   assert.ok(told[0]?.ok);
 });
+
+test("a snapshot that is abandoned on its way stays away, and the next one arrives", async (t) => {
+  const { a, b, told } = await pair(t);
+  send(a, stateOf(7, 400, 25_000));
+  await until(() => confirmed(a) > 0, "the first part of it", LONG_MS);
+  a.transport.abandonSnapshots();
+  assert.deepEqual(a.transport.snapshots(), []);
+  send(a, stateOf(9, 4, 100), 2);
+  await until(() => statesOf(b).length > 0, "the next one", LONG_MS);
+  assert.deepEqual(
+    statesOf(b).map(({ appliedIndex }) => appliedIndex as number),
+    [9],
+  );
+  await until(() => told.length > 0, "the word of its end");
+  assert.deepEqual(told, [{ to: "w2", index: 9, ok: true }]);
+});
