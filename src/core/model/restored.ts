@@ -53,9 +53,16 @@ export interface Restoring {
   readonly what: string;
 }
 
-/** The place after the last that the state holds: the restoring's own. */
+/**
+ * So many places of the log are left out: more than the old cluster can have filled meanwhile. A place names one entry
+ * only, for whoever resumes a watch there; and the disk of an old member that is taken for an empty one is behind the
+ * first snapshot in any case, and takes it, instead of vouching for entries of its own.
+ */
+export const PLACES_LEFT_OUT = 1_000_000;
+
+/** The restoring's own place in the log: far after the last that the state holds. */
 export function placeAfter(state: State): LogIndex {
-  return logIndex(state.appliedIndex + 1);
+  return logIndex(state.appliedIndex + PLACES_LEFT_OUT);
 }
 
 /** The state with the witnesses of `restoring.config` as its members, every group on hold, and the records of it. */
