@@ -8,8 +8,8 @@
  * The old cluster may have decided more than is known here, and carried it out. So nothing moves by itself until a
  * person has looked: every group is on hold, and a plan that was under way, or a rollback that was owed, is closed as
  * failed with the ticket as it stands (a resume decides anew from there). And every group leaves epochs out, more than
- * can have been used meanwhile: an epoch is used by one plan only, and the targets that compare epochs take the next
- * one. Witness ids and times are arguments, because all members of the new cluster must make the same state to the byte.
+ * can have been used meanwhile: an epoch is used by one plan only, and the targets that compare epochs take the next.
+ * Who did it and when are arguments, because all members of the new cluster must make the same state to the byte.
  */
 import {
   type Epoch,
