@@ -139,7 +139,7 @@ async function requireData(data: string, kept: string): Promise<void> {
     throw recoveryError("recover_kept", `${kept} is there, kept by an earlier recovery: move it elsewhere`);
 }
 
-/** What the directory holds, read from a copy: opening a storage may repair it, and the evidence shall stay as it is. */
+/** What the directory holds, read from a copy: opening a storage may repair it, and the evidence shall stay. */
 async function readCopy(data: string, options: RecoverOptions): Promise<Restored> {
   const { openStorage } = await import("../drivers/storage/storage.js");
   const copy = `${data}.recover-copy`;

@@ -11,6 +11,7 @@ import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { readBackup } from "../../src/cli/backup-file.js";
 import { witnessId } from "../../src/core/base/ids.js";
+import { PLACES_LEFT_OUT } from "../../src/core/model/restored.js";
 import { HISTORY_MAX } from "../../src/core/model/state.js";
 import { type AdminServer, startAdminServer } from "../../src/drivers/server/admin.js";
 import { openStorage } from "../../src/drivers/storage/storage.js";
@@ -133,7 +134,7 @@ describe("backup and restore", () => {
     await storage.close();
     const { replicated } = backend;
     const state = restored.snapshot?.data;
-    const place = replicated.appliedIndex + 1;
+    const place = replicated.appliedIndex + PLACES_LEFT_OUT;
     assert.deepEqual(
       [restored.snapshot?.index, restored.snapshot?.term, restored.hardState.commit],
       [place, replicated.appliedTerm + 1, place],

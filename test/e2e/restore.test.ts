@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { parse, stringify } from "yaml";
@@ -193,6 +193,8 @@ test("the one that is left of three becomes a cluster, and another joins", {
   await withCluster(OPTIONS, async (cluster) => {
     const { data } = cluster.place("w-a");
     const kept = `${data}.before-recover`;
+    const oldDocument = join(cluster.directory, "before.yaml");
+    const oldDisk = join(cluster.directory, "old-disk");
     const words = [
       ...["unsafe-recover", "--data", data, "--witness", "w-a", "--config", cluster.configFile],
       ...["--cluster", "e2e"],
@@ -200,10 +202,11 @@ test("the one that is left of three becomes a cluster, and another joins", {
     let before: GroupState | null = null;
     await act(t, "it is refused while the witness runs, and with a document of all three", async () => {
       before = await decideThings(cluster);
-      for (const id of ["w-b", "w-c"]) {
-        await cluster.kill(id);
-        rmSync(cluster.place(id).data, { recursive: true, force: true });
-      }
+      for (const id of ["w-b", "w-c"]) await cluster.kill(id);
+      copyFileSync(cluster.configFile, oldDocument);
+      // Kept against the advice, to see that it does no harm.
+      cpSync(cluster.place("w-b").data, oldDisk, { recursive: true });
+      rmSync(cluster.place("w-b").data, { recursive: true, force: true });
       const many = await run(...words, "--i-accept-data-loss");
       assert.equal(many.exit, 78, many.stderr);
       assert.match(many.stderr, /\[recover_witnesses\]/);
@@ -261,6 +264,19 @@ test("the one that is left of three becomes a cluster, and another joins", {
       assert.match(again.stderr, /\[recover_kept\]/);
     });
 
+    await act(t, "a lost one that comes back on its old disk is no member, and changes nothing", async () => {
+      const { term } = (await cluster.status("w-a")).raft;
+      await cluster.startWitness("w-c", ["--config", oldDocument]);
+      await until("w-c is refused", async () =>
+        (await cluster.logLines("w-c")).some((line) => JSON.stringify(line).includes("unknown_peer")),
+      );
+      await always("w-a leads in the same term", 3000, async () => {
+        const { raft } = await cluster.status("w-a");
+        return raft.role === "leader" && raft.term === term;
+      });
+      await cluster.kill("w-c");
+    });
+
     await act(t, "another witness is added, catches up and votes", async () => {
       const { admin } = cluster.place("w-a");
       const { peer } = cluster.place("w-b");
@@ -288,6 +304,22 @@ test("the one that is left of three becomes a cluster, and another joins", {
       const epoch = await cluster.switchover(leader, "a", "after the recovery");
       assert.equal(epoch, (before?.lastEpoch ?? 0) + LEFT_OUT + 1);
       await cluster.settled("w-b", "a");
+    });
+
+    await act(t, "nor is it once its name is a member again", async () => {
+      await cluster.kill("w-b");
+      rmSync(cluster.place("w-b").data, { recursive: true, force: true });
+      cpSync(oldDisk, cluster.place("w-b").data, { recursive: true });
+      await cluster.startWitness("w-b");
+      await until("the old disk of w-b is refused", async () => {
+        const answer = await cluster.ask("w-a", { kind: "members" });
+        if (answer.kind !== "members") throw new Error(JSON.stringify(answer));
+        const refused = answer.report.members.map(({ progress }) => progress?.refused ?? null);
+        const lines = [...(await cluster.logLines("w-a")), ...(await cluster.logLines("w-b"))];
+        const told = lines.filter((line) => /other_disk|no_member/.test(JSON.stringify(line))).length;
+        if (told === 0) throw new Error(JSON.stringify(refused));
+        return true;
+      });
     });
   });
 });

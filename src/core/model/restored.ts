@@ -8,8 +8,8 @@
  * The old cluster may have decided more than is known here, and carried it out. So nothing moves by itself until a
  * person has looked: every group is on hold, and a plan that was under way, or a rollback that was owed, is closed as
  * failed with the ticket as it stands (a resume decides anew from there). And every group leaves epochs out, more than
- * can have been used meanwhile: an epoch is used by one plan only, and the targets that compare epochs take the next
- * one. Witness ids and times are arguments, because all members of the new cluster must make the same state to the byte.
+ * can have been used meanwhile: an epoch is used by one plan only, and the targets that compare epochs take the next.
+ * Who did it and when are arguments, because all members of the new cluster must make the same state to the byte.
  */
 import {
   type Epoch,
@@ -53,9 +53,16 @@ export interface Restoring {
   readonly what: string;
 }
 
-/** The place after the last that the state holds: the restoring's own. */
+/**
+ * So many places of the log are left out: more than the old cluster can have filled meanwhile. A place names one entry
+ * only, for whoever resumes a watch there; and the disk of an old member that is taken for an empty one is behind the
+ * first snapshot in any case, and takes it, instead of vouching for entries of its own.
+ */
+export const PLACES_LEFT_OUT = 1_000_000;
+
+/** The restoring's own place in the log: far after the last that the state holds. */
 export function placeAfter(state: State): LogIndex {
-  return logIndex(state.appliedIndex + 1);
+  return logIndex(state.appliedIndex + PLACES_LEFT_OUT);
 }
 
 /** The state with the witnesses of `restoring.config` as its members, every group on hold, and the records of it. */

@@ -78,7 +78,7 @@ export interface GroupState {
   readonly routed: { readonly site: SiteId; readonly epoch: Epoch } | null;
   /** Highest epoch that any plan of the group has used; the next plan takes the next one. */
   readonly lastEpoch: Epoch;
-  /** The plan under way, or the last one. Invariant: its epoch is `lastEpoch`, or lower after a restore (restored.ts). */
+  /** The plan under way, or the last one. Invariant: its epoch is `lastEpoch`; lower after restored.ts. */
   readonly plan: Plan | null;
   /** Cluster time at which the last switch ended; null before any. Hold-down counts from it. */
   readonly lastSwitchAtMs: number | null;

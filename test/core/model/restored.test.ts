@@ -3,7 +3,12 @@ import assert from "node:assert/strict";
 import { it } from "node:test";
 import { epoch, nodeId, term } from "../../../src/core/base/ids.js";
 import { rollbackOwed, runningPlan } from "../../../src/core/model/group.js";
-import { placeAfter, type Restoring, restoredState } from "../../../src/core/model/restored.js";
+import {
+  PLACES_LEFT_OUT,
+  placeAfter,
+  type Restoring,
+  restoredState,
+} from "../../../src/core/model/restored.js";
 import type { GroupState, State } from "../../../src/core/model/state.js";
 import { B, W, withPrimary } from "./fixture.js";
 
@@ -65,7 +70,10 @@ for (const status of ["running", "rolled_back"] as const) {
 it("stands at a place of its own in the log, with every member unbound and no view of anybody", () => {
   const { state } = withPrimary();
   const after = restoredState(state, restoring(state));
-  assert.deepEqual([after.appliedIndex, after.appliedTerm], [state.appliedIndex + 1, state.appliedTerm + 1]);
+  assert.deepEqual(
+    [after.appliedIndex, after.appliedTerm],
+    [state.appliedIndex + PLACES_LEFT_OUT, state.appliedTerm + 1],
+  );
   assert.deepEqual(
     after.members.map(({ witness, node, disk, role }) => [witness, node, disk, role]),
     W.map((id, at) => [id, at + 1, null, "voter"]),
