@@ -306,7 +306,26 @@ test("the one that is left of three becomes a cluster, and another joins", {
       await cluster.settled("w-b", "a");
     });
 
-    await act(t, "nor is it once its name is a member again", async () => {
+    await act(
+      t,
+      "an old disk that is taken for an empty one gets the survivor's state, not its own",
+      async () => {
+        const { admin, peer } = cluster.place("w-c");
+        rewrite(cluster, ["w-a", "w-b", "w-c"]);
+        const to = ["--peers", peer, "--admin", admin, "--wait", "-a", cluster.place("w-a").admin];
+        const added = must("members", "add", "w-c", ...to);
+        await cluster.startWitness("w-c");
+        await added;
+        await until("w-c has the history of w-a", async () => {
+          const [one, other] = [await cluster.history("w-a"), await cluster.history("w-c")];
+          assert.deepEqual(other, one);
+          return true;
+        });
+        assert.deepEqual(await cluster.group("w-c"), await cluster.group("w-a"));
+      },
+    );
+
+    await act(t, "an old disk is refused once its name is a member on another one", async () => {
       await cluster.kill("w-b");
       rmSync(cluster.place("w-b").data, { recursive: true, force: true });
       cpSync(oldDisk, cluster.place("w-b").data, { recursive: true });
