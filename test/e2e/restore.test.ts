@@ -64,7 +64,13 @@ function rewrite(cluster: Cluster, witnesses: readonly string[], name?: string):
   );
   const kept = Object.fromEntries(witnesses.map((id) => [id, places[id]]));
   const { cluster: was, version } = document;
-  const text = stringify({ ...document, cluster: name ?? was, version: version + 1, witnesses: kept });
+  const text = stringify({
+    ...document,
+    cluster: name ?? was,
+    version: version + 1,
+    witnesses: kept,
+    leaders: witnesses,
+  });
   writeFileSync(cluster.configFile, text);
 }
 
