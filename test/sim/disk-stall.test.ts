@@ -103,8 +103,11 @@ function nextWrite(w: World, process: Process): { atMs: number | null } {
 /** Nothing is stalled any more: a leader, one state, and every checker is content. */
 function endsWell({ w, audit }: Scene): void {
   w.run(8000);
-  leader(w);
-  // The lead may be on its way to a preferred witness just then: an entry is applied here and not yet there.
+  // The lead may be on its way to a preferred witness just then: nobody has it, or an entry is applied here only.
+  assert.ok(
+    w.runUntil(() => w.processes.some(leads), 3000),
+    "somebody leads",
+  );
   const states = (): string[] => w.processes.map(({ witness }) => JSON.stringify(witness?.state));
   w.runUntil(() => new Set(states()).size === 1, 3000);
   const [first, ...others] = states();
