@@ -74,10 +74,14 @@ export class Roster {
       readonly node: NodeId;
       /** A leader speaks to this witness as to a member that was added later than its document says. */
       readonly addsUs: boolean;
+      /** The node that this witness takes itself for. */
+      readonly own: NodeId;
+      /** What only a leader sends. */
+      readonly leads: boolean;
     },
     voters: readonly NodeId[],
   ): Admission {
-    const { witness, disk, node, addsUs } = from;
+    const { witness, disk, node, addsUs, own, leads } = from;
     if (state.members.length === 0) return this.#admitEarly(witness, node, addsUs);
     const newest = memberOf(state, witness);
     const claimed = memberByNode(state, node) ?? (voters.includes(node) ? this.#former.get(node) : undefined);
@@ -87,7 +91,9 @@ export class Roster {
       return { kind: "take" };
     }
     if (claimed.witness !== witness) return { kind: "drop" };
-    if (claimed.disk !== null && claimed.disk !== disk) {
+    // Who was added later than this state knows has an old state: of disks, too, a leader knows better.
+    const isOutdated = leads && (addsUs || own >= state.nextNode);
+    if (claimed.disk !== null && claimed.disk !== disk && !isOutdated) {
       // While a lost witness is replaced under its own name, the new disk is meant by the newest member.
       const message =
         `${witness} (node ${node}) lives on disk ${claimed.disk}, and this is disk ${disk}: what that disk had promised is ` +

@@ -400,6 +400,8 @@ export class Witness {
       disk,
       node,
       addsUs: leads && (message.to > own.node || own.bootstrap.length === 0),
+      own: own.node,
+      leads,
     };
     const admission = replica.roster.admit(this.state, sender, replica.voters);
     if (admission.kind === "refuse") return this.refusePeer(from, node, admission.code, admission.message);
